@@ -1,0 +1,144 @@
+"""How fast the input pipeline is against bare decoding: VOC-size JPEG + PNG to crops of 321, from files and TFDS shards.
+
+    python -m deeplab_tf.benchmark data [--rounds=5] [--pictures=96] [--memory_samples=50000] [--threads=2]
+
+All variants run in turn in every round; the ratios are medians over the rounds. The memory part reads that many samples
+through the training pipeline and prints the resident memory on the way; 0 leaves it out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+CROP, BATCH, SIZE = 321, 8, (500, 375)
+SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)
+
+
+def main(argv: list[str]) -> None:
+    """Runs the benchmark and prints its lines."""
+    parser = argparse.ArgumentParser(prog="python -m deeplab_tf.benchmark data")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pictures", type=int, default=96)
+    parser.add_argument("--memory_samples", type=int, default=50_000)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="deeplab_tf_data_") as folder:
+        root = pathlib.Path(folder)
+        write_voc(root / "voc", options.pictures)
+        variants = make_variants(root, options.threads)
+        rates = measure(variants, options.pictures, options.rounds)
+        for line in report(rates):
+            print(line)
+        if options.memory_samples:
+            for line in memory(variants["files, mirror"], options.memory_samples):
+                print(line)
+
+
+def write_voc(root: pathlib.Path, count: int) -> None:
+    """Rendered scenes at VOC's size in VOC's layout: JPEG of about 100 kB, palette PNG masks."""
+    from PIL import Image
+
+    from deeplab_tf.datasets import miniature
+
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    names = [f"{number:06d}" for number in range(count)]
+    for number, name in enumerate(names):
+        image, label = miniature.render(number)
+        image = cv2.resize(image, SIZE, interpolation=cv2.INTER_CUBIC)
+        noise = np.random.default_rng(number).integers(-6, 7, image.shape)
+        Image.fromarray(np.clip(image + noise, 0, 255).astype(np.uint8)).save(root / "JPEGImages" / f"{name}.jpg", quality=90)
+        mask = Image.fromarray(cv2.resize(label, SIZE, interpolation=cv2.INTER_NEAREST), "L")
+        mask.putpalette(np.random.default_rng(0).integers(0, 256, 768, np.uint8).tobytes())
+        mask.save(root / "SegmentationClass" / f"{name}.png")
+    for split in ("train", "val"):
+        (root / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("\n".join(names) + "\n")
+
+
+def make_variants(root: pathlib.Path, threads: int) -> dict[str, Callable]:
+    """Functions of a number of steps that give an iterable of batches."""
+    from deeplab_tf.datasets import pipeline, specs
+    from deeplab_tf.datasets.samples import list_samples
+    from deeplab_tf.datasets.tfds import builders, records
+
+    spec = specs.get_dataset("voc2012")
+    samples = list_samples(spec, root / "voc", "train")
+    shards = builders.write_records("voc2012", root / "voc", root / "shards")
+    common = {"crop_size": CROP, "batch_size": BATCH, "threads": threads}
+
+    def files(scales):
+        return lambda steps: pipeline.training_batches(spec, samples, scales=scales, num_steps=steps, **common)
+
+    def from_shards(scales):
+        return lambda steps: records.record_batches(spec, shards, "train", scales=scales, num_steps=steps, **common)
+
+    return {
+        "bare decode": lambda steps: bare_decode(samples, steps, threads),
+        "files, mirror": files((1.0,)),
+        "shards, mirror": from_shards((1.0,)),
+        "files, scales and mirror": files(SCALES),
+        "shards, scales and mirror": from_shards(SCALES),
+    }
+
+
+def bare_decode(samples, steps: int, threads: int):
+    """Reads and decodes both files of every sample and does nothing else."""
+    import tensorflow as tf
+
+    def decode(image, label):
+        image = tf.io.decode_jpeg(tf.io.read_file(image), channels=3, dct_method="INTEGER_ACCURATE")
+        return tf.shape(image), tf.shape(tf.io.decode_png(tf.io.read_file(label)))
+
+    paths = [sample.image for sample in samples], [sample.label for sample in samples]
+    dataset = tf.data.Dataset.from_tensor_slices(paths).repeat().map(decode, num_parallel_calls=threads)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = threads
+    return dataset.batch(BATCH).take(steps).prefetch(2).with_options(options)
+
+
+def measure(variants: dict[str, Callable], pictures: int, rounds: int) -> dict[str, list[float]]:
+    """Pictures a second of every variant in every round, after one warm-up step each."""
+    steps = max(pictures // BATCH, 2)
+    rates: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(rounds):
+        for name, batches in variants.items():
+            iterator = iter(batches(steps + 1))
+            next(iterator)
+            start = time.perf_counter()
+            count = sum(1 for _ in iterator)
+            rates[name].append(count * BATCH / (time.perf_counter() - start))
+    return rates
+
+
+def report(rates: dict[str, list[float]]) -> list[str]:
+    """A line a variant: median rate and median ratio to bare decoding in the same round."""
+    bare = rates["bare decode"]
+    lines = []
+    for name, values in rates.items():
+        ratio = statistics.median(value / base for value, base in zip(values, bare, strict=True))
+        lines.append(f"{name:28} {statistics.median(values):7.1f} pictures/s  {ratio:5.2f} of bare decoding")
+    return lines
+
+
+def memory(batches: Callable, samples: int) -> list[str]:
+    """Resident memory along `samples` samples, ten lines."""
+    steps, lines = samples // BATCH, []
+    for step, _ in enumerate(batches(steps), start=1):
+        if step % max(steps // 10, 1) == 0:
+            lines.append(f"after {step * BATCH:7,d} samples: {resident_megabytes():7.1f} MB resident")
+    return lines
+
+
+def resident_megabytes() -> float:
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return float("nan")

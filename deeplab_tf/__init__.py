@@ -1,0 +1,41 @@
+"""DeepLab v2 for TensorFlow and Keras: networks, dense CRF, data, training, evaluation.
+
+Names are imported on first use, so that `import deeplab_tf` is quick and does not load TensorFlow.
+"""
+
+import importlib
+
+_PLACES = {
+    "AtrousConv1D": "layers",
+    "AtrousConv2D": "layers",
+    "ConfusionMatrix": "evaluation.metrics",
+    "CrfParams": "crf.params",
+    "DatasetSpec": "datasets.specs",
+    "DenseCRF": "crf.dense_crf",
+    "ExperimentConfig": "config",
+    "MultiScale": "models.multi_scale",
+    "UserError": "errors",
+    "build_model": "models.deeplab",
+    "export_saved_model": "serving.saved_model",
+    "get_dataset": "datasets.specs",
+    "list_models": "models.zoo",
+    "load_weights": "weights.loading",
+    "resize_align_corners": "layers",
+    "segment": "evaluation.inference",
+}
+
+_SUBPACKAGES = ("crf", "datasets", "evaluation", "layers", "models", "serving", "training", "weights")
+
+__all__ = sorted([*_PLACES, *_SUBPACKAGES])  # noqa: PLE0605
+
+
+def __getattr__(name: str):
+    if name in _PLACES:
+        return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,170 @@
+"""`DenseCRF`: a picture and probabilities in, refined probabilities out, by one of three engines."""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from deeplab_tf.crf import mean_field
+from deeplab_tf.crf.mean_field import Trace
+from deeplab_tf.crf.params import CrfParams
+
+BACKENDS = ("auto", "native", "numpy", "pydensecrf")
+MIN_PROBABILITY = 1e-8  # clipped to this before the logarithm
+
+
+class DenseCRF:
+    """The fully connected CRF of section 3.3, solved by mean field with permutohedral filtering.
+
+    One object may serve several threads at once; it keeps the native engine's memory from picture to picture.
+
+    Args:
+        params: kernels, iterations and normalisation.
+        backend: "native" (the compiled engine), "numpy" (its slow twin), "pydensecrf" (the package of that name,
+            where installed) or "auto": native where it was built, else numpy. All give the same labels.
+        threads: threads of the native engine; None takes all processors this process may use. The result's bits
+            depend on nothing but the inputs and this number.
+        compatibility: float [classes, classes], the cost of label l at one pixel and l' at another; None is Potts
+            (1 where they differ). "pydensecrf" takes symmetric ones only.
+
+    Raises:
+        ValueError: an unknown or missing backend, threads < 1, or a compatibility that is no finite square matrix.
+    """
+
+    def __init__(self, params: CrfParams, backend: str = "auto", threads: int | None = None,
+                 compatibility: np.ndarray | None = None):
+        if not isinstance(params, CrfParams):
+            raise ValueError(f"params: got {type(params).__name__}, expected CrfParams.")
+        if threads is not None and not (isinstance(threads, (int, np.integer)) and 1 <= threads <= 1024):
+            raise ValueError(f"threads: got {threads!r}, expected a whole number in 1..1024 or None.")
+        self.params = params
+        self.backend = _choose(backend)
+        self.threads = int(threads) if threads is not None else _processors()
+        self.compatibility = None if compatibility is None else _checked_compatibility(compatibility)
+        self._workspace = _engine().Workspace() if self.backend == "native" else None
+
+    def __call__(self, image: np.ndarray, probs: np.ndarray,
+                 iterations_trace: bool = False) -> np.ndarray | tuple[np.ndarray, Trace]:
+        """Refine the probabilities of one picture.
+
+        Args:
+            image: uint8 [height, width, 3], the real RGB picture (not mean-subtracted).
+            probs: float [height, width, classes] of any width, 0..1; values below 1e-8 count as 1e-8.
+            iterations_trace: also return the score and belief maps after each iteration (Fig. 5).
+
+        Returns:
+            float32 [height, width, classes], summing to 1 over the classes; with `iterations_trace` a pair of it
+            and a `Trace`.
+
+        Raises:
+            ValueError: shapes that disagree, a picture that is not uint8, probabilities that are NaN, negative or
+                above 1, or sigmas too small for the lattice of this picture.
+        """
+        image, probs = _checked(image, probs, "probs", self.compatibility)
+        return self._solver(image)(probs, True, self.params, iterations_trace)
+
+    def from_unary(self, image: np.ndarray, unary: np.ndarray,
+                   iterations_trace: bool = False) -> np.ndarray | tuple[np.ndarray, Trace]:
+        """As calling it, with the unary energies float [height, width, classes] (-log P, or any finite ones)."""
+        image, unary = _checked(image, unary, "unary", self.compatibility)
+        if not np.isfinite(unary).all():
+            raise ValueError("unary: got NaN or infinite values, expected finite energies.")
+        return self._solver(image)(unary, False, self.params, iterations_trace)
+
+    def sweep(self, image: np.ndarray, probs: np.ndarray, w1_values: Sequence[float]) -> Iterator[np.ndarray]:
+        """The result of calling it, for each w1 in turn; the lattices are built once for all of them."""
+        image, probs = _checked(image, probs, "probs", self.compatibility)
+        solve = self._solver(image)
+        for w1 in w1_values:
+            yield solve(probs, True, dataclasses.replace(self.params, w1=w1), False)
+
+    def _solver(self, image: np.ndarray):
+        """A function (values, are probabilities, params, keep a trace) for this picture; it may vary the weights."""
+        params = self.params
+        if self.backend == "native":
+            kernels = _engine().Kernels(image, params.sigma_alpha, params.sigma_beta, params.sigma_gamma,
+                                        params.normalization, self.threads, self._workspace)
+            return lambda *request: self._native(kernels, *request)
+        if self.backend == "numpy":
+            kernels = mean_field.build_kernels(image, params)
+            return lambda *request: self._slow(lambda *rest: mean_field.infer(kernels, *rest), *request)
+        from deeplab_tf.crf import pydensecrf_backend
+        return lambda *request: self._slow(lambda *rest: pydensecrf_backend.infer(image, *rest), *request)
+
+    def _native(self, kernels, values, are_probs, params, keep_trace):
+        shape = (params.iterations + 1, *values.shape)
+        trace = Trace(np.empty(shape, np.float32), np.empty(shape, np.float32)) if keep_trace else None
+        beliefs = kernels.infer(values, are_probs, params.w1, params.w2, int(params.iterations), self.compatibility,
+                                trace.scores if trace else None, trace.beliefs if trace else None)
+        if beliefs is None:
+            _check_range(values)
+        return (beliefs, trace) if keep_trace else beliefs
+
+    def _slow(self, infer, values, are_probs, params, keep_trace):
+        if are_probs:
+            _check_range(values)
+            values = -np.log(np.maximum(values, np.float32(MIN_PROBABILITY)))
+        beliefs, trace = infer(values, params, self.compatibility, keep_trace)
+        return (beliefs, trace) if keep_trace else beliefs
+
+
+def has_native() -> bool:
+    """Whether the compiled engine was built with this installation."""
+    try:
+        _engine()
+    except ImportError:
+        return False
+    return True
+
+
+def _engine():
+    from deeplab_tf.crf import _engine
+    return _engine
+
+
+def _choose(backend: str) -> str:
+    if backend not in BACKENDS:
+        raise ValueError(f"backend: got {backend!r}, expected one of {', '.join(BACKENDS)}.")
+    if backend == "auto":
+        return "native" if has_native() else "numpy"
+    if backend == "native" and not has_native():
+        raise ValueError("backend: got 'native', but the engine was not compiled; reinstall with a C++17 compiler "
+                         "at hand or use backend='numpy'.")
+    return backend
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _checked(image, values, name, compatibility) -> tuple[np.ndarray, np.ndarray]:
+    image, values = np.asarray(image), np.asarray(values)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"image: got shape {list(image.shape)} {image.dtype}, expected uint8 [height, width, 3].")
+    if values.ndim != 3 or not (values.dtype.kind == "f" or values.dtype.name == "bfloat16"):
+        raise ValueError(f"{name}: got shape {list(values.shape)} {values.dtype}, expected float "
+                         "[height, width, classes].")
+    if values.shape[:2] != image.shape[:2]:
+        raise ValueError(f"{name}: got shape {list(values.shape)} for an image of {list(image.shape)}, expected "
+                         "the same height and width.")
+    if 0 in values.shape:
+        raise ValueError(f"{name}: got shape {list(values.shape)}, expected at least one pixel and one class.")
+    if compatibility is not None and len(compatibility) != values.shape[2]:
+        raise ValueError(f"{name}: got {values.shape[2]} classes for a compatibility of "
+                         f"{list(compatibility.shape)}, expected one row and column per class.")
+    return np.ascontiguousarray(image), np.ascontiguousarray(values, np.float32)
+
+
+def _check_range(probs: np.ndarray) -> None:
+    low, high = probs.min(), probs.max()
+    if not (low >= 0 and high < 1.001):
+        raise ValueError(f"probs: got values from {low:.4g} to {high:.4g}, expected probabilities in 0..1 without "
+                         "NaN; apply softmax to logits first.")
+
+
+def _checked_compatibility(matrix) -> np.ndarray:
+    matrix = np.ascontiguousarray(matrix, np.float32)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
+        raise ValueError(f"compatibility: got shape {list(matrix.shape)}, expected a finite [classes, classes].")
+    return matrix

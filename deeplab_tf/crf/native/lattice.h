@@ -1,0 +1,76 @@
+// The permutohedral lattice of one kernel over one picture (Adams, Baek, Davis 2010).
+//
+// Lattice points are kept sorted by a 64-bit key that is linear in their coordinates. So the neighbours along an axis
+// are a constant away in key, are found by one merge-like walk, and every blur reads three ascending streams of rows.
+// The key's leading digits are the picture's y and x: threads that work on different bands of the picture share only
+// few points, and axes that move in colour alone stay inside one short run of points.
+#pragma once
+#include <cstdint>
+#include <vector>
+#include "memory.h"
+#include "simd.h"
+#include "team.h"
+
+namespace crf {
+
+// Pixels in the order of processing: bands of rows for the threads, small tiles within a band.
+struct Walk {
+  int height, width;
+  std::vector<int32_t> pixel;      // [pixels]
+  std::vector<size_t> first;       // [threads + 1] positions
+  Walk(int height, int width, int threads);
+};
+
+struct Lattice {
+  int corners = 0;                 // dimensions + 1
+  size_t points = 0;               // rows 0..points-1; row `points` stays zero and stands for missing neighbours
+  size_t rows = 0;                 // with the zero row and the ghosts
+  Buffer<int32_t> offsets;         // [positions, corners] rows
+  Buffer<float> weights;           // [positions, corners]
+  Buffer<int32_t> neighbours;      // [corners, points, 2] rows one step ahead and behind
+  std::vector<size_t> run_starts;  // starts of the runs of points that the last three axes (of six) never leave
+  // Threads other than the first add into ghosts of the points they share with earlier threads.
+  struct Ghosts { size_t begin, end, row; };
+  std::vector<Ghosts> ghosts;      // [threads]
+
+  float alpha() const { return 1.0f / (1.0f + 1.0f / float(1 << (corners - 1))); }
+};
+
+// Fills a lattice; every thread of the team calls build(thread) once. Throws std::invalid_argument when the sigmas are
+// so small that points cannot be numbered in 64 bits.
+class LatticeBuilder {
+ public:
+  // image: RGB rows, or nullptr for the kernel on position alone.
+  LatticeBuilder(Lattice& lattice, const Walk& walk, const uint8_t* image, float sigma_position, float sigma_colour,
+                 Team& team, Pool& pool);
+  void build(int thread);
+
+ private:
+  template <int D> void embed(int thread);
+  void sort_local(int thread);
+  void unite(int thread);
+  void rank_local(int thread);
+  void link(int thread);
+  void place_ghosts();
+  void rename_ghosts(int thread);
+
+  struct Local {                   // what one thread finds in its band
+    std::vector<uint64_t> keys;    // of its points, by local number; sorted later
+    std::vector<uint32_t> order;   // local number of the sorted keys
+    size_t lowest = 0, highest = 0;
+  };
+  Lattice& lattice_;
+  const Walk& walk_;
+  const uint8_t* image_;
+  float sigma_position_, sigma_colour_;
+  Team& team_;
+  Pool& pool_;
+  std::vector<int64_t> steps_;     // key difference of a step along each axis
+  int64_t base_ = 0;               // key of the origin
+  uint64_t run_span_ = 0, span_ = 0;
+  std::vector<Local> local_;
+  std::vector<std::vector<uint64_t>> united_;
+  std::vector<uint64_t> keys_;
+};
+
+}  // namespace crf

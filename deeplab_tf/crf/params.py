@@ -1,0 +1,116 @@
+"""The parameters of the dense CRF, by the paper's names, and the published values.
+
+Energy (section 3.3, equation 3): -log P(x_i) for every pixel, and for every pair of pixels with different labels
+
+    w1 exp(-|p_i - p_j|^2 / 2 sigma_alpha^2 - |I_i - I_j|^2 / 2 sigma_beta^2) + w2 exp(-|p_i - p_j|^2 / 2 sigma_gamma^2)
+
+with p the position in pixels and I the RGB colour in 0..255.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import pathlib
+
+from deeplab_tf.errors import UserError
+
+NORMALIZATIONS = ("symmetric", "after", "before", "none")
+
+
+@dataclasses.dataclass(frozen=True)
+class CrfParams:
+    """Weights and widths of the two kernels; the defaults are the published values of the ResNet-101 on VOC 2012.
+
+    Attributes:
+        w1: weight of the bilateral kernel, >= 0.
+        sigma_alpha: position width of the bilateral kernel, pixels, > 0.
+        sigma_beta: colour width of the bilateral kernel, grey levels of 0..255, > 0.
+        w2: weight of the position kernel, >= 0.
+        sigma_gamma: width of the position kernel, pixels, > 0.
+        iterations: mean field iterations, >= 0 (the paper: 10).
+        normalization: "symmetric" divides by the square root of the kernel's row sum on both sides of the filter
+            (pydensecrf's default), "after" by the row sum behind it (the published Caffe code), "before" in front of
+            it, "none" not at all (pydensecrf's NO_NORMALIZATION).
+
+    Raises:
+        ValueError: a value out of its range, named.
+    """
+
+    w1: float = 4.0
+    sigma_alpha: float = 67.0
+    sigma_beta: float = 3.0
+    w2: float = 3.0
+    sigma_gamma: float = 1.0
+    iterations: int = 10
+    normalization: str = "symmetric"
+
+    def __post_init__(self):
+        for name in ("w1", "w2"):
+            _check_number(name, getattr(self, name), "a number >= 0", lambda value: value >= 0)
+        for name in ("sigma_alpha", "sigma_beta", "sigma_gamma"):
+            _check_number(name, getattr(self, name), "a number > 0", lambda value: value > 0)
+        _check_number("iterations", self.iterations, "a whole number >= 0",
+                      lambda value: value >= 0 and value == int(value))
+        if self.normalization not in NORMALIZATIONS:
+            raise ValueError(f"CRF normalization: got {self.normalization!r}, expected one of "
+                             f"{', '.join(NORMALIZATIONS)}.")
+
+
+def _check_number(name: str, value, expected: str, holds) -> None:
+    number = isinstance(value, (int, float)) or hasattr(value, "__float__")
+    if not number or isinstance(value, (bool, str)) or not math.isfinite(value) or not holds(value):
+        raise ValueError(f"CRF parameter {name}: got {value!r}, expected {expected}.")
+
+
+# Sources: the published test_crf scripts of each model; vgg16 v2 is a third party's search, template the script's own.
+PRESETS = {
+    "resnet101_voc2012": CrfParams(w1=4, sigma_alpha=67, sigma_beta=3, w2=3, sigma_gamma=1),
+    "vgg16_voc2012": CrfParams(w1=4, sigma_alpha=65, sigma_beta=3, w2=2, sigma_gamma=2),
+    "vgg16_largefov_v1_voc2012": CrfParams(w1=4, sigma_alpha=121, sigma_beta=5, w2=3, sigma_gamma=3),
+    "template": CrfParams(w1=4, sigma_alpha=49, sigma_beta=5, w2=3, sigma_gamma=3),
+}
+
+
+def get_preset(name: str) -> CrfParams:
+    """The published parameters of one model.
+
+    Raises:
+        UserError: no such preset; the message lists them.
+    """
+    if name not in PRESETS:
+        raise UserError(f"CRF preset: got {name!r}, expected one of {', '.join(PRESETS)} or the path of a preset file.")
+    return PRESETS[name]
+
+
+def save_preset(path: str | os.PathLike, params: CrfParams) -> None:
+    """Write `params` as JSON, whole or not at all."""
+    target = pathlib.Path(path)
+    partial = target.with_name(target.name + ".partial")
+    partial.write_text(json.dumps(dataclasses.asdict(params), indent=2) + "\n")
+    os.replace(partial, target)
+
+
+def load_preset(path: str | os.PathLike) -> CrfParams:
+    """Read a preset file written by `save_preset` or by the search.
+
+    Raises:
+        UserError: the file is missing, is no JSON object, or holds an unknown name or a value out of range.
+    """
+    try:
+        values = json.loads(pathlib.Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"CRF preset file {path}: cannot be read as JSON ({error}); "
+                        "write it with deeplab_tf.crf_search.") from error
+    names = [field.name for field in dataclasses.fields(CrfParams)]
+    if not isinstance(values, dict) or not set(values) <= set(names):
+        raise UserError(f"CRF preset file {path}: got {_outline(values)}, expected a JSON object with names among "
+                        f"{', '.join(names)}.")
+    try:
+        return CrfParams(**values)
+    except ValueError as error:
+        raise UserError(f"CRF preset file {path}: {error}") from error
+
+
+def _outline(values) -> str:
+    return f"the names {', '.join(map(str, values))}" if isinstance(values, dict) else f"a {type(values).__name__}"

@@ -1,0 +1,147 @@
+"""Makes the masks of a data set: in parallel, with progress, resumable; then the lists and the counts."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import multiprocessing
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from deeplab_tf.datasets.label_tables import VOID
+from deeplab_tf.datasets.prepare import coco, pascal_context, person_part, voc
+from deeplab_tf.datasets.prepare.sources import Task
+from deeplab_tf.datasets.samples import list_samples
+from deeplab_tf.datasets.specs import DatasetSpec, get_dataset
+from deeplab_tf.errors import UserError
+
+_PREPARERS = {
+    "voc2012": voc.tasks,
+    "pascal_context": pascal_context.tasks,
+    "pascal_person_part": person_part.tasks,
+    "coco_voc": functools.partial(coco.tasks, voc_classes=True),
+    "coco": functools.partial(coco.tasks, voc_classes=False),
+}
+
+
+def prepare(name: str, sources: Sequence[str], out: str | os.PathLike, workers: int | None = None) -> dict[str, int]:
+    """Writes out/masks/ID.png and out/SPLIT.txt; what is there already is kept, so a stopped run goes on.
+
+    Data sets that are read as they are published (cityscapes, camvid, miniature, folder) are only counted.
+
+    Args:
+      name: a data set's name.
+      sources: folders with what its owners publish.
+      out: folder to write, in the layout "list" of data/README.md.
+      workers: processes; None: one a processor.
+
+    Returns:
+      Number of pictures by split; printed beside the published numbers as well.
+
+    Raises:
+      UserError: unknown name, something missing in the sources, a file that cannot be read or written.
+    """
+    roots = [pathlib.Path(source) for source in sources]
+    spec = get_dataset(name, roots[0] if roots else None)
+    for root in roots:
+        if not root.is_dir() and name != "miniature":
+            raise UserError(f"--source={root}: no such folder.")
+    if name not in _PREPARERS:
+        return _count_published(spec, roots)
+    splits = _PREPARERS[name](roots)
+    out = pathlib.Path(out)
+    try:
+        (out / "masks").mkdir(parents=True, exist_ok=True)
+        return _write(spec, splits, out, workers)
+    except OSError as error:
+        raise UserError(f"--out={out}: cannot be written ({error}).") from error
+
+
+def _write(spec: DatasetSpec, splits: dict[str, list[Task]], out: pathlib.Path, workers: int | None) -> dict[str, int]:
+    tasks = {task.id: task for tasks in splits.values() for task in tasks}
+    for task in tasks.values():
+        if not os.path.isfile(task.image):
+            raise UserError(f"{task.image}: the picture of {task.id!r} is missing; complete the source folder.")
+    _make_masks(spec, list(tasks.values()), out, workers)
+    counts = {}
+    for split, members in splits.items():
+        lines = [f"{os.path.abspath(task.image)}\t{_mask(task, out)}\n" for task in members if os.path.isfile(_mask(task, out))]
+        counts[split] = len(lines)
+        _replace(out / f"{split}.txt", "".join(lines).encode())
+        _report(spec, split, counts[split])
+    return counts
+
+
+def _make_masks(spec: DatasetSpec, tasks: list[Task], out: pathlib.Path, workers: int | None) -> None:
+    import tqdm
+
+    left = [task for task in tasks if task.ready is None and not os.path.isfile(_mask(task, out))]
+    if not left:
+        return
+    palette = _palette(spec)
+    context = multiprocessing.get_context("spawn")  # forking a process that has threads can hang
+    with concurrent.futures.ProcessPoolExecutor(workers or os.cpu_count(), mp_context=context) as pool:
+        jobs = [pool.submit(_make_one, task, _mask(task, out), palette) for task in left]
+        done = concurrent.futures.as_completed(jobs)
+        try:
+            for job in tqdm.tqdm(done, total=len(jobs), unit="mask", desc=f"{spec.name}: {len(tasks) - len(left)} there"):
+                job.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _make_one(task: Task, path: str, palette: bytes) -> None:
+    from PIL import Image
+
+    mask = task.make(*task.arguments)
+    if mask is None:
+        return
+    image = Image.fromarray(mask, "L")
+    image.putpalette(palette)  # the indices stay; the colours are for people who look at the file
+    temporary = f"{path}.{os.getpid()}.part"
+    image.save(temporary, format="PNG")
+    os.replace(temporary, path)
+
+
+def _mask(task: Task, out: pathlib.Path) -> str:
+    return os.path.abspath(task.ready) if task.ready else os.path.abspath(out / "masks" / f"{task.id}.png")
+
+
+def _palette(spec: DatasetSpec) -> bytes:
+    colors = np.zeros((256, 3), np.uint8)
+    for label in spec.labels:
+        if 0 <= label.id < 256:
+            colors[label.id] = label.color
+    colors[VOID] = spec.void_color
+    return colors.tobytes()
+
+
+def _replace(path: pathlib.Path, contents: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary.write_bytes(contents)
+    os.replace(temporary, path)
+
+
+def _count_published(spec: DatasetSpec, roots: Sequence[pathlib.Path]) -> dict[str, int]:
+    print(f"{spec.name} is read as it is published; nothing to convert.")
+    if not roots:
+        raise UserError(f"--source: none given, expected the folder of {spec.name}.")
+    counts = {}
+    for split in spec.split_names:
+        try:
+            counts[split] = len(list_samples(spec, roots[0], split))
+        except UserError as error:
+            print(f"  {split}: {error}")
+        else:
+            _report(spec, split, counts[split])
+    return counts
+
+
+def _report(spec: DatasetSpec, split: str, count: int) -> None:
+    published = spec.published_size(split)
+    beside = "" if published is None else f" (published: {published:,}{', the same' if published == count else ''})"
+    print(f"  {spec.name} {split}: {count:,} pictures{beside}")

@@ -1,0 +1,84 @@
+"""How often each class occurs, and the class weights that follow from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from deeplab_tf.datasets import pipeline, readers
+from deeplab_tf.datasets.samples import Sample
+from deeplab_tf.datasets.specs import DatasetSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassFrequencies:
+    """Counts over a set of masks, by train id; void left out.
+
+    Attributes:
+      names: class names.
+      pixels: pixels of each class.
+      pictures: pictures that hold the class.
+      pixels_beside: labelled pixels of those pictures.
+      void: void pixels of all pictures.
+    """
+
+    names: tuple[str, ...]
+    pixels: np.ndarray
+    pictures: np.ndarray
+    pixels_beside: np.ndarray
+    void: int
+
+    def table(self) -> str:
+        """Text with a line a class: name, share of the labelled pixels, pictures."""
+        total = max(int(self.pixels.sum()), 1)
+        width = max(map(len, self.names), default=5)
+        rows = zip(self.names, self.pixels, self.pictures, strict=True)
+        lines = [f"{'class':{width}}  {'pixels':>8}  {'pictures':>8}"]
+        lines += [f"{name:{width}}  {pixels / total:8.3%}  {pictures:8,d}" for name, pixels, pictures in rows]
+        return "\n".join([*lines, f"{'void':{width}}  {self.void / (total + self.void):8.3%}  (of all pixels)"])
+
+
+def class_frequencies(spec: DatasetSpec, samples: Sequence[Sample]) -> ClassFrequencies:
+    """Reads all masks of `samples` and counts.
+
+    Raises:
+      UserError: naming the first mask that cannot be read or holds an unknown id.
+    """
+    paths = tf.data.Dataset.from_tensor_slices([sample.label for sample in samples])
+
+    def histogram(path):
+        label = readers.decode_label(tf.io.read_file(path), path, spec)
+        return tf.math.bincount(tf.cast(tf.reshape(label, [-1]), tf.int32), minlength=256, maxlength=256)
+
+    with pipeline.user_errors(spec, samples):
+        counts = list(paths.map(histogram, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
+    return from_histograms(spec, np.array(counts, np.int64).reshape(-1, 256))
+
+
+def from_histograms(spec: DatasetSpec, histograms: np.ndarray) -> ClassFrequencies:
+    """Frequencies from int [pictures, 256] counts of train ids (255: void)."""
+    counts = histograms[:, : spec.num_classes]
+    present = counts > 0
+    return ClassFrequencies(
+        spec.class_names,
+        counts.sum(0),
+        present.sum(0),
+        (present * counts.sum(1, keepdims=True)).sum(0),
+        int(histograms[:, spec.ignore_label].sum()),
+    )
+
+
+def median_frequency_weights(frequencies: ClassFrequencies) -> np.ndarray:
+    """Class weights median(f) / f (Eigen and Fergus, ICCV 2015, section 6.3.2), float32 [classes].
+
+    f of a class is its pixels over all labelled pixels of the pictures that hold it. A class that never occurs gets
+    weight 1 (no pixel uses it) and does not enter the median.
+    """
+    there = frequencies.pixels > 0
+    weights = np.ones(len(frequencies.names), np.float32)
+    f = frequencies.pixels[there] / frequencies.pixels_beside[there]
+    weights[there] = np.median(f) / f if there.any() else 1
+    return weights

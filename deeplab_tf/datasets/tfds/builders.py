@@ -1,0 +1,136 @@
+"""One TFDS builder for every data set of the paper.
+
+A builder takes its pictures from the folder of the data set (TFDS calls it the manual directory; data/README.md says how it
+lies on disk). Pictures are stored as the bytes of their files; masks as grey PNGs of train ids, because a PNG feature
+would decode a palette to colours and lose the ids.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import tensorflow_datasets as tfds
+
+from deeplab_tf.datasets import readers
+from deeplab_tf.datasets.samples import Sample, list_samples
+from deeplab_tf.datasets.specs import get_dataset
+from deeplab_tf.errors import UserError
+
+
+class SegmentationBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Pictures with masks of the data set `SPEC_NAME`, in the splits `SPLITS` as far as they are there."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "The folder of the data set as data/README.md of deeplab_tf describes it."
+    SPEC_NAME: str
+    SPLITS: tuple[str, ...] = ("train", "val")
+    IMAGE_FORMAT = "jpeg"
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        spec = get_dataset(self.SPEC_NAME)
+        features = {
+            "image": tfds.features.Image(shape=(None, None, 3), encoding_format=self.IMAGE_FORMAT),
+            "label": tfds.features.LabeledImage(
+                labels=list(spec.class_names), shape=(None, None, 1), encoding_format="png"
+            ),
+            "id": tfds.features.Text(),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=f"{spec.name} for semantic segmentation; labels are train ids, 255 is void.",
+            features=tfds.features.FeaturesDict(features),
+            supervised_keys=("image", "label"),
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
+        spec, missing, splits = get_dataset(self.SPEC_NAME), [], {}
+        for split in self.SPLITS:
+            try:
+                splits[split] = self._generate_examples(list_samples(spec, dl_manager.manual_dir, split))
+            except UserError as error:
+                missing.append(str(error))
+        if not splits:
+            raise UserError(missing[0])
+        return splits
+
+    def _generate_examples(self, samples: tuple[Sample, ...]):
+        spec = get_dataset(self.SPEC_NAME)
+        for sample in samples:
+            readers.read_image(sample.image)  # what is broken is refused by name here, not in the training
+            label = readers.read_label(sample.label, spec)
+            yield sample.id, {"image": sample.image, "label": label[..., None], "id": sample.id}
+
+
+class DeeplabVoc2012(SegmentationBuilder):
+    """VOC 2012 and its augmented training set."""
+
+    SPEC_NAME = "voc2012"
+    SPLITS = ("train", "train_aug", "val")
+
+
+class DeeplabPascalContext(SegmentationBuilder):
+    """PASCAL-Context, 59 classes and background."""
+
+    SPEC_NAME = "pascal_context"
+
+
+class DeeplabPascalPersonPart(SegmentationBuilder):
+    """PASCAL-Person-Part, six parts and background."""
+
+    SPEC_NAME = "pascal_person_part"
+
+
+class DeeplabCityscapes(SegmentationBuilder):
+    """Cityscapes, 19 classes, fine and coarse."""
+
+    SPEC_NAME = "cityscapes"
+    SPLITS = ("train", "val", "train_coarse", "train_extra")
+    IMAGE_FORMAT = "png"
+
+
+class DeeplabCocoVoc(SegmentationBuilder):
+    """MS-COCO with the classes of VOC, for pre-training."""
+
+    SPEC_NAME = "coco_voc"
+
+
+class DeeplabCoco(SegmentationBuilder):
+    """MS-COCO with its own 80 classes and background, for pre-training."""
+
+    SPEC_NAME = "coco"
+
+
+BUILDERS = {
+    builder.SPEC_NAME: builder
+    for builder in (
+        DeeplabVoc2012,
+        DeeplabPascalContext,
+        DeeplabPascalPersonPart,
+        DeeplabCityscapes,
+        DeeplabCocoVoc,
+        DeeplabCoco,
+    )
+}
+
+
+def write_records(name: str, source: str | os.PathLike, out: str | os.PathLike) -> pathlib.Path:
+    """Writes the shards of a data set below `out`; what is complete already is kept.
+
+    Args:
+      name: the data set's name.
+      source: its folder, as `list_samples` reads it.
+      out: folder for the shards, local or remote.
+
+    Returns:
+      The folder of the shards, which `records.open_records` takes.
+
+    Raises:
+      UserError: a data set without a builder, or a file that is missing or wrong.
+    """
+    if name not in BUILDERS:
+        raise UserError(f"{name}: no record format for it, expected one of {', '.join(BUILDERS)}.")
+    builder = BUILDERS[name](data_dir=os.fspath(out), file_format="array_record")
+    config = tfds.download.DownloadConfig(manual_dir=os.path.abspath(source))
+    builder.download_and_prepare(download_config=config)
+    return pathlib.Path(builder.data_dir)

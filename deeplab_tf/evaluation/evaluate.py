@@ -1,0 +1,255 @@
+"""Evaluates a network on a set, before and after the CRF, and writes result.json and report.html."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import keras
+import numpy as np
+import tqdm
+
+from deeplab_tf.errors import UserError
+from deeplab_tf.evaluation.examples import Example, count_examples, read_examples, refine_beside
+from deeplab_tf.evaluation.inference import segment
+from deeplab_tf.evaluation.picture_cache import PictureCache, label_cache, network_digest, score_cache
+from deeplab_tf.evaluation.predictor import predictor_for
+from deeplab_tf.evaluation.report import Report
+from deeplab_tf.evaluation.tally import Tally, collapse_warning
+from deeplab_tf.evaluation.tiles import Tiles
+
+
+def evaluate(
+    model: keras.Model,
+    spec,
+    examples: Iterable[Mapping],
+    *,
+    out_dir: str | os.PathLike,
+    scales: tuple[float, ...] = (1.0,),
+    flip: bool = False,
+    tile: int | tuple[int, int] | Tiles | None = None,
+    crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    crf_workers: int = 2,
+    save_scores: bool = False,
+    gallery: int = 12,
+    trimap: str | None = None,
+    total: int | None = None,
+    settings: Mapping[str, object] | None = None,
+    warnings: Sequence[str] = (),
+    progress: bool = True,
+) -> dict:
+    """Mean IoU and the rest of a set, from one confusion matrix at the pictures' own size.
+
+    The CRF works in threads beside the network; at most `crf_workers` + 1 pictures are in flight.
+
+    Args:
+      model: a network of the zoo or a MultiScale.
+      spec: the DatasetSpec: classes, colours, ignored label.
+      examples: {"image": uint8 [height, width, 3], "label": integer [height, width], "id": text}, NumPy values or
+        a tf.data.Dataset.
+      out_dir: made if it is not there; gets result.json and report.html.
+      scales, flip, tile: as `segment` takes them.
+      crf: a DenseCRF, or None.
+      crf_workers: threads that run it.
+      save_scores: keep the probabilities in out_dir/scores (and the labels after the CRF in out_dir/crf_labels), and
+        reuse those of an earlier run whose network, scales, flip and tile (and CRF) were the same. They are kept
+        rounded, and the rounded ones are evaluated, so that the first run and a later one give the same figures.
+      gallery: pictures in the report.
+      trimap: definition of the boundary band for a curve over its width, "void" or "label_change".
+      total: number of examples, for the time left; by default asked of `examples`.
+      settings: further settings, shown in the report.
+      warnings: sentences to put into result.json and the report.
+      progress: whether to draw a progress bar.
+
+    Returns:
+      What result.json holds: mean_iou, per_class_iou (name -> fraction or None), pixel_accuracy, further rates, crf (the
+      same after the CRF, or None), images, seconds, warnings.
+
+    Raises:
+      UserError: the model's and the data set's numbers of classes differ, there are no examples, or a mask does not fit
+        its picture or the label table.
+    """
+    predictor = predictor_for(model, scales, flip)
+    if predictor.num_classes != spec.num_classes:
+        raise UserError(
+            f"model {predictor.network.name} has {predictor.num_classes} outputs and data set {spec.name} {spec.num_classes} "
+            "classes, expected the same number: take the model that was trained on this data set."
+        )
+    out_dir = pathlib.Path(out_dir)
+    about = {
+        "network": network_digest(model) if save_scores else None,
+        "scales": list(predictor.scales),
+        "flip": bool(flip),
+        "tile": None if tile is None else dataclasses.asdict(Tiles.of(tile)),
+    }
+    cache = score_cache(out_dir / "scores", about) if save_scores else None
+
+    def scores_of(example: Example) -> np.ndarray:
+        probabilities = None if cache is None else cache.get(example.id, example.label.shape)
+        if probabilities is None:
+            probabilities = segment(model, example.image, scales, flip, tile)
+            if cache is not None:
+                cache.put(example.id, probabilities)
+                probabilities = cache.get(example.id, example.label.shape)
+        return probabilities
+
+    shown = {"model": predictor.network.name, "scales": predictor.scales, "flip": flip, "tile": tile}
+    run = _Run(
+        spec, out_dir, crf, crf_workers, gallery, trimap, shown | dict(settings or {}), tuple(warnings)
+    )
+    labels = _crf_label_cache(out_dir, crf, about) if save_scores else None
+    return run(read_examples(examples), scores_of, labels, count_examples(examples, total), progress)
+
+
+def evaluate_scores(
+    spec,
+    examples: Iterable[Mapping],
+    *,
+    out_dir: str | os.PathLike,
+    crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None,
+    crf_workers: int = 2,
+    gallery: int = 12,
+    trimap: str | None = None,
+    total: int | None = None,
+    settings: Mapping[str, object] | None = None,
+    warnings: Sequence[str] = (),
+    progress: bool = True,
+) -> dict:
+    """As `evaluate`, over the scores that `evaluate(..., save_scores=True)` left in out_dir/scores; needs no network.
+
+    Raises:
+      UserError: a picture's scores are missing or damaged.
+    """
+    out_dir = pathlib.Path(out_dir)
+    cache = score_cache(out_dir / "scores", None)
+
+    def scores_of(example: Example) -> np.ndarray:
+        probabilities = cache.get(example.id, example.label.shape)
+        if probabilities is None or probabilities.shape[2] != spec.num_classes:
+            raise UserError(
+                f"{cache.path(example.id)} is missing, damaged, or not of the picture's size and the data set's "
+                f"{spec.num_classes} classes: evaluate with --save_scores first."
+            )
+        return probabilities
+
+    try:
+        about = json.loads((out_dir / "scores" / "about.json").read_text())
+    except (OSError, ValueError):
+        raise UserError(
+            f"{out_dir / 'scores'} holds no scores: evaluate with --save_scores first."
+        ) from None
+    run = _Run(
+        spec, out_dir, crf, crf_workers, gallery, trimap, about | dict(settings or {}), tuple(warnings)
+    )
+    labels = _crf_label_cache(out_dir, crf, about)
+    return run(read_examples(examples), scores_of, labels, count_examples(examples, total), progress)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """The part that does not care where the scores come from."""
+
+    spec: object
+    out_dir: pathlib.Path
+    crf: Callable | None
+    crf_workers: int
+    gallery: int
+    trimap: str | None
+    settings: dict
+    warnings: tuple[str, ...]
+
+    def __call__(
+        self, examples, scores_of, labels: PictureCache | None, total: int | None, progress: bool
+    ) -> dict:
+        start = time.monotonic()
+        tally = Tally(self.spec, self.crf is not None, self.gallery, self.trimap)
+        scored = ((example, scores_of(example)) for example in examples)
+        refined = refine_beside(scored, self._refine(labels), self.crf_workers)
+        with tqdm.tqdm(
+            refined, total=total, disable=not progress, unit="picture", dynamic_ncols=True
+        ) as bar:
+            for example, before, after in bar:
+                try:
+                    tally.add(example.id, example.image, example.label, before, after)
+                except ValueError as error:
+                    raise UserError(f"{example.id}: {error}.") from error
+                bar.set_postfix(tally.running(), refresh=False)
+        if not tally.images:
+            raise UserError(
+                f"data set {self.spec.name} has no pictures to evaluate: look at the split and its list file."
+            )
+        return self._write(tally, time.monotonic() - start)
+
+    def _refine(self, labels: PictureCache | None) -> Callable | None:
+        if self.crf is None:
+            return None
+
+        def refine(example: Example, probabilities: np.ndarray) -> np.ndarray:
+            ids = None if labels is None else labels.get(example.id, example.label.shape)
+            if ids is None:
+                ids = self.crf(example.image, probabilities).argmax(axis=-1)
+                if labels is not None:
+                    labels.put(example.id, ids)
+            return ids
+
+        return refine
+
+    def _write(self, tally: Tally, seconds: float) -> dict:
+        alarm = collapse_warning(tally.before, self.spec.class_names)
+        warnings = [*self.warnings, *([alarm] if alarm else [])]
+        settings = {"data set": self.spec.name} | self.settings | {"crf": _describe_crf(self.crf)}
+        result = {"dataset": self.spec.name, **tally.rates(), "seconds": seconds, "warnings": warnings}
+        result["settings"] = {name: _plain(value) for name, value in settings.items()}
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+        Report(
+            title=f"{self.settings.get('model', 'scores')} on {self.spec.name}",
+            class_names=self.spec.class_names,
+            palette=self.spec.palette,
+            before=tally.before,
+            after=tally.after,
+            gallery=tally.gallery,
+            figures={"Pictures": f"{tally.images:,}", "Time": _duration(seconds)},
+            settings=settings,
+            warnings=warnings,
+            trimap_before=tally.trimap_before,
+            trimap_after=tally.trimap_after,
+        ).write(self.out_dir / "report.html")
+        temporary = self.out_dir / f".result.json.{os.getpid()}"
+        temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+        os.replace(temporary, self.out_dir / "result.json")
+        return result
+
+
+def _crf_label_cache(out_dir: pathlib.Path, crf: Callable | None, about: dict) -> PictureCache | None:
+    if crf is None:
+        return None
+    return label_cache(out_dir / "crf_labels", {"scores": about, "crf": _describe_crf(crf)})
+
+
+def _describe_crf(crf: Callable | None) -> str:
+    params = getattr(crf, "params", None)
+    compatibility = getattr(crf, "compatibility", None)
+    matrix = "" if compatibility is None else f", compatibility {np.asarray(compatibility).tolist()}"
+    return "none" if crf is None else f"{params if params is not None else crf!r}{matrix}"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple | list):
+        return [_plain(part) for part in value]
+    return value if value is None or isinstance(value, bool | int | float | str | dict) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min {rest} s"
+        if minutes
+        else f"{seconds:.1f} s"
+    )

@@ -1,0 +1,71 @@
+"""`segment`: one picture in, class probabilities at its own size out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from deeplab_tf.evaluation.predictor import predictor_for
+from deeplab_tf.evaluation.tiles import Tiles, average_tiles
+
+
+def segment(
+    model: keras.Model,
+    image: np.ndarray,
+    scales: tuple[float, ...] = (1.0,),
+    flip: bool = False,
+    tile: int | tuple[int, int] | Tiles | None = None,
+    crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
+    """Class probabilities of a picture of any size.
+
+    The picture is padded at the bottom and on the right with the mean pixel to 8n+1 (with several scales 32n+1; in
+    general the output stride times n plus one), the logits are up-sampled with aligned corners and cut back.
+
+    Args:
+      model: a network of the zoo or a MultiScale (run with its own scales where `scales` is (1.0,)).
+      image: uint8 [height, width, 3] RGB.
+      scales: picture scales; several are fused by the maximum of their logits (MSC, section 3.2).
+      flip: average the probabilities of the picture and of its mirror image.
+      tile: side or (height, width) of overlapping tiles for pictures larger than that, or a `Tiles`, which
+        also holds the overlap (else a quarter of the tile). Probabilities are averaged, weighted
+        by a ramp that falls linearly over the overlap towards a tile's borders.
+      crf: a DenseCRF, applied to the picture and the probabilities last.
+
+    Returns:
+      float32 [height, width, K], which sum to 1 over K.
+
+    Raises:
+      ValueError: an image that is not uint8 RGB, scales or tiles that make no sense.
+    """
+    image = check_image(image)
+    predictor = predictor_for(model, scales, flip)
+
+    def predict(part: np.ndarray) -> np.ndarray:
+        return predictor.run(part[None])[0].numpy()
+
+    tiles = None if tile is None else Tiles.of(tile)
+    if tiles and (image.shape[0] > tiles.size[0] or image.shape[1] > tiles.size[1]):
+        probabilities = average_tiles(predict, image, tiles, predictor.multiple)
+    else:
+        probabilities = predict(image)
+    return probabilities if crf is None else crf(image, probabilities)
+
+
+def check_image(image: np.ndarray) -> np.ndarray:
+    """The image as a NumPy array; a ValueError that says the way out where it is not uint8 [height, width, 3] RGB."""
+    image = np.asarray(image)
+    got = f"image is {image.dtype} {list(image.shape)}, expected uint8 [height, width, 3] RGB"
+    if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
+        raise ValueError(f"{got}; a grey picture: repeat it, np.stack([image.squeeze()] * 3, axis=-1)")
+    if image.ndim == 3 and image.shape[2] == 4:
+        raise ValueError(f"{got}; a picture with alpha: composite it, or drop alpha with image[..., :3]")
+    if image.ndim == 4:
+        raise ValueError(f"{got}; a batch: call segment picture by picture")
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"{got}.")
+    if image.dtype != np.uint8:
+        raise ValueError(f"{got}; levels run from 0 to 255, so scale and convert with .astype(np.uint8)")
+    return image

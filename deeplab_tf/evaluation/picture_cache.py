@@ -1,0 +1,117 @@
+"""Results kept on disk picture by picture, so that an evaluation can be interrupted and taken up again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from PIL import Image
+
+_ABOUT = "about.json"
+
+
+class PictureCache:
+    """A folder of one file for each picture, which all came about in the same way.
+
+    Args:
+      folder: made if it is not there.
+      about: JSON-able facts that the results depend on. Results that came about in another way are deleted when
+        the cache is opened; None takes whatever is there.
+      suffix: of the files, with the dot.
+      read: path -> array.
+      write: (path, array); the file appears whole or not at all.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        about: dict | None,
+        suffix: str,
+        read: Callable[[pathlib.Path], np.ndarray],
+        write: Callable[[pathlib.Path, np.ndarray], None],
+    ):
+        self.folder = pathlib.Path(folder)
+        self._suffix, self._read, self._write = suffix, read, write
+        if about is None:
+            return
+        about = json.loads(json.dumps(about))
+        if _read_about(self.folder) != about:
+            if (self.folder / _ABOUT).exists():  # never a folder that is not one of ours
+                shutil.rmtree(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / _ABOUT).write_text(json.dumps(about, indent=1) + "\n")
+
+    def path(self, id: str) -> pathlib.Path:
+        """The file of a picture; an id may contain folders ("frankfurt/frankfurt_000000_000294")."""
+        path = self.folder / f"{id}{self._suffix}"
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise ValueError(f"id is {id!r}, expected a name that stays inside {self.folder}")
+        return path
+
+    def get(self, id: str, size: tuple[int, int]) -> np.ndarray | None:
+        """The array [height, width, ...] of a picture; None where there is none, or one that is damaged or of another size."""
+        path = self.path(id)
+        try:
+            array = self._read(path)
+        except (OSError, ValueError, EOFError, KeyError):
+            return None
+        return array if array.shape[:2] == tuple(size) else None
+
+    def put(self, id: str, array: np.ndarray) -> None:
+        """Keeps the array of a picture."""
+        path = self.path(id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._write(path, array)
+
+
+def label_cache(folder: str | os.PathLike, about: dict) -> PictureCache:
+    """A cache of label maps, integer [height, width] below 65,536, as grey PNG."""
+    return PictureCache(folder, about, ".png", _read_labels, _write_labels)
+
+
+def score_cache(folder: str | os.PathLike, about: dict | None) -> PictureCache:
+    """A cache of probabilities, float32 [height, width, K], in the compact form of `deeplab_tf.crf.scores`."""
+    from deeplab_tf.crf import scores
+
+    return PictureCache(folder, about, ".npz", scores.load_scores, scores.save_scores)
+
+
+def network_digest(model: keras.Model) -> str:
+    """Hash of what a network computes: its weights and the geometry of its layers, but not how the holes are made."""
+    network = getattr(model, "network", model)
+    digest = hashlib.blake2b(digest_size=16)
+    for layer in network.layers:
+        geometry = {key: getattr(layer, key) for key in _GEOMETRY if hasattr(layer, key)}
+        facts = (type(layer).__name__, layer.dtype_policy.name, sorted(geometry.items()))
+        digest.update(repr(facts).encode())
+    for weight in network.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()
+
+
+_GEOMETRY = ("rate", "dilation_rate", "strides", "stride", "kernel_size", "pool_size", "padding", "epsilon")
+
+
+def _read_about(folder: pathlib.Path) -> dict | None:
+    try:
+        return json.loads((folder / _ABOUT).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _read_labels(path: pathlib.Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.array(picture)
+
+
+def _write_labels(path: pathlib.Path, labels: np.ndarray) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    kind = np.uint8 if labels.max(initial=0) < 256 else np.uint16
+    Image.fromarray(labels.astype(kind)).save(temporary, "PNG")
+    os.replace(temporary, path)

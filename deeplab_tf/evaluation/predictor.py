@@ -1,0 +1,114 @@
+"""From pictures to class probabilities, as a TensorFlow graph.
+
+`segment` and the exported SavedModel both run this, so they cannot differ. The one rule for pictures of any size: pad
+at the bottom and on the right with the mean pixel to 8n+1 (output stride times n, plus one; four times that where
+several scales are fused, so that the published scales land on whole pixels), up-sample the logits with aligned
+corners to the padded size, cut back to the picture, softmax.
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from deeplab_tf.layers import MEAN_RGB, resize_align_corners
+from deeplab_tf.models.multi_scale import MultiScale
+
+_PROBE_SIDE = 257  # 2^8 + 1: its score map has 256 / output_stride + 1 rows
+
+
+class Predictor:
+    """A network with the steps round it, for pictures of any size.
+
+    Args:
+      model: RGB float32 [batch, height, width, 3] in 0..255 -> logits [batch, rows, columns, K]; or a MultiScale, which
+        is run with its own scales where `scales` is (1.0,).
+      scales: picture scales; more than one are fused by the maximum of their logits (MSC, section 3.2).
+      flip: average the probabilities of the picture and of its mirror image.
+
+    Attributes:
+      num_classes: K.
+      output_stride: picture pixels per score-map pixel.
+      multiple: pictures are padded to a multiple of this, plus one.
+
+    Raises:
+      ValueError: no scale or one that is not positive; a model whose score maps do not have (n-1)/stride+1 rows.
+    """
+
+    def __init__(self, model: keras.Model, scales: tuple[float, ...] = (1.0,), flip: bool = False):
+        scales = tuple(float(scale) for scale in scales)
+        if not scales or min(scales) <= 0:
+            raise ValueError(f"scales are {scales}, expected one positive factor or more")
+        network = getattr(model, "network", model)
+        if network is not model and scales == (1.0,):
+            scales = tuple(model.scales)
+        self.scales, self.flip = scales, bool(flip)
+        self.network = network
+        self._fused = network if scales == (1.0,) else MultiScale(network, scales)
+        self.num_classes, self.output_stride = _probe(network)
+        self.multiple = self.output_stride * (4 if len(scales) > 1 else 1)
+        # Sizes are left open: one trace serves every picture, so a set of many sizes neither retraces nor leaks.
+        pictures = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
+        self.run = tf.function(self.probabilities, input_signature=[pictures])
+
+    def logits(self, images: tf.Tensor) -> tf.Tensor:
+        """[batch, height, width, 3] RGB 0..255 -> float32 [batch, rows, columns, K] of the padded pictures."""
+        padded = pad_to_multiple(tf.cast(images, tf.float32), self.multiple)
+        return tf.cast(self._fused(padded, training=False), tf.float32)
+
+    def probabilities(self, images: tf.Tensor) -> tf.Tensor:
+        """[batch, height, width, 3] RGB 0..255 -> float32 [batch, height, width, K], which sum to 1 over K."""
+        probabilities = self._softmax(images)
+        if self.flip:
+            mirrored = self._softmax(tf.reverse(images, axis=[2]))
+            probabilities = (probabilities + tf.reverse(mirrored, axis=[2])) / 2
+        return probabilities
+
+    def _softmax(self, images: tf.Tensor) -> tf.Tensor:
+        height, width = tf.shape(images)[1], tf.shape(images)[2]
+        size = [padded_size(height, self.multiple), padded_size(width, self.multiple)]
+        logits = resize_align_corners(self.logits(images), size)
+        return tf.nn.softmax(logits[:, :height, :width], axis=-1)
+
+
+def padded_size(size: int | tf.Tensor, multiple: int) -> int | tf.Tensor:
+    """The smallest `multiple` * n + 1 that is not below `size`; a number or an integer tensor."""
+    return size + (1 - size) % multiple
+
+
+def pad_to_multiple(images: tf.Tensor, multiple: int) -> tf.Tensor:
+    """Pads float32 RGB [batch, height, width, 3] at the bottom and on the right with the mean pixel."""
+    height, width = tf.shape(images)[1], tf.shape(images)[2]
+    bottom, right = padded_size(height, multiple) - height, padded_size(width, multiple) - width
+    paddings = [[0, 0], [0, bottom], [0, right], [0, 0]]
+    inside = tf.pad(tf.ones_like(images, tf.bool), paddings)
+    return tf.where(inside, tf.pad(images, paddings), tf.constant(MEAN_RGB, tf.float32))
+
+
+def predictor_for(model: keras.Model, scales: tuple[float, ...] = (1.0,), flip: bool = False) -> Predictor:
+    """The model's Predictor for these settings, made and traced at the first call and kept as long as the model."""
+    # In the model's __dict__, not by setattr: Keras and TensorFlow would track it and write it into checkpoints.
+    cache = vars(model).setdefault("_deeplab_tf_predictors", _Cache())
+    key = (tuple(scales), bool(flip))
+    if key not in cache.predictors:
+        cache.predictors[key] = Predictor(model, *key)
+    return cache.predictors[key]
+
+
+class _Cache:
+    """Hides the predictors from object tracking, which walks dicts and functions but not plain objects."""
+
+    def __init__(self):
+        self.predictors: dict = {}
+
+
+def _probe(network: keras.Model) -> tuple[int, int]:
+    """(number of classes, output stride), read off the shape of a score map."""
+    shape = network.compute_output_shape((1, _PROBE_SIDE, _PROBE_SIDE, 3))
+    rows = shape[1] if len(shape) == 4 else None
+    if not rows or (rows > 1 and (_PROBE_SIDE - 1) % (rows - 1)) or rows == 1:
+        raise ValueError(
+            f"model {network.name} turns a picture of {_PROBE_SIDE}x{_PROBE_SIDE} into {tuple(shape)}, expected a score map "
+            f"[1, ({_PROBE_SIDE}-1)/stride+1, ({_PROBE_SIDE}-1)/stride+1, classes]"
+        )
+    return int(shape[-1]), (_PROBE_SIDE - 1) // (rows - 1)

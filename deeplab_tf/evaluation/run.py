@@ -1,0 +1,58 @@
+"""The evaluation of a run's newest checkpoint. What `python -m deeplab_tf.eval` calls."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+from deeplab_tf.config import ExperimentConfig
+from deeplab_tf.crf.dense_crf import DenseCRF
+from deeplab_tf.datasets.pipeline import evaluation_examples, user_errors
+from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
+from deeplab_tf.experiment import crf_params_of, load_run
+from deeplab_tf.runs import samples_of
+from deeplab_tf.weights import records
+
+
+def evaluate_run(
+    config: ExperimentConfig, workdir: str | os.PathLike, *, save_scores: bool = False, cached_scores: bool = False
+) -> dict:
+    """Evaluates on `config.data.eval_split`; writes WORKDIR/eval/SPLIT/result.json and report.html.
+
+    Args:
+      config: the run's config, perhaps with other evaluation settings.
+      workdir: folder of the run.
+      save_scores: keep the probabilities below WORKDIR/eval/SPLIT/scores.
+      cached_scores: run the CRF over the scores of an earlier evaluation, without the network.
+
+    Returns:
+      What result.json holds.
+    """
+    run = load_run(workdir, config)
+    split, settings = config.data.eval_split, config.eval
+    samples = samples_of(config, run.spec, split)[: settings.max_images]
+    # One thread each: the worker pool runs pictures side by side.
+    crf = DenseCRF(crf_params_of(config), threads=1) if settings.crf else None
+    shared = {
+        "out_dir": pathlib.Path(workdir) / "eval" / split,
+        "crf": crf,
+        "crf_workers": settings.crf_workers,
+        "gallery": settings.gallery,
+        "trimap": settings.trimap,
+        "settings": {"split": split, "checkpoint": run.checkpoint.name},
+        "warnings": _contamination(config, split),
+    }
+    examples = evaluation_examples(run.spec, samples)
+    with user_errors(run.spec, samples):
+        if cached_scores:
+            return evaluate_scores(run.spec, examples, **shared)
+        return evaluate(
+            run.model, run.spec, examples, flip=settings.flip, tile=settings.tile, save_scores=save_scores, **shared
+        )
+
+
+def _contamination(config: ExperimentConfig, split: str) -> tuple[str, ...]:
+    """Warns where the initial weights were trained on the pictures that are now evaluated."""
+    weights = config.model.weights
+    record = records.RECORDS.get(weights) or records.find_record(weights) if weights else None
+    return record.warnings() if record and record.contains_val and split == "val" else ()

@@ -1,0 +1,143 @@
+"""absl flags to values: the only library file that knows absl.flags.
+
+A door defines its flags on a FlagValues of its own (`run(main, define)`), so that importing a door has no side
+effect and two doors never disagree about a flag.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import types
+import typing
+from collections.abc import Callable
+
+from absl import flags as absl_flags
+
+from deeplab_tf.config import SECTIONS, ExperimentConfig, all_settings
+from deeplab_tf.errors import UserError
+
+
+def run(main: Callable, define: Callable, argv: list[str] | None = None) -> None:
+    """Runs a door: parses `argv`, calls `main(flags, arguments)`.
+
+    Exits with 2 and one line on stderr for what the user got wrong, with 0 after --help. Any other exception is a
+    bug of ours and keeps its traceback.
+    """
+    argv = sys.argv if argv is None else argv
+    flags = absl_flags.FlagValues()
+    absl_flags.DEFINE_bool("help", False, "show the flags and end", short_name="h", flag_values=flags)
+    define(flags)
+    try:
+        arguments = _parse(flags, argv)
+        if flags.help:
+            print(_usage(main, flags))
+            return
+        main(flags, arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except BrokenPipeError:
+        raise SystemExit(1) from None
+
+
+def _parse(flags: absl_flags.FlagValues, argv: list[str]) -> list[str]:
+    flags.set_gnu_getopt(True)  # flags may stand behind the positional arguments
+    try:
+        return flags(argv)[1:]
+    except absl_flags.Error as error:
+        message = " ".join(str(error).split()).removeprefix("ERROR:: ").replace(" ?", "?").rstrip(".")
+        raise UserError(message if message.endswith("?") else f"{message}; --help lists the flags.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"--flagfile: {error}, expected a text file of flags.") from error
+
+
+def _usage(main: Callable, flags: absl_flags.FlagValues) -> str:
+    doc = sys.modules[main.__module__].__doc__ or ""
+    return f"{doc.strip()}\n\n{flags.get_help()}"
+
+
+def define_config(flags: absl_flags.FlagValues) -> None:
+    """One flag for every setting of `ExperimentConfig`, with its default and help."""
+    for section, field, name in all_settings():
+        hints = typing.get_type_hints(SECTIONS[section])
+        help = field.metadata.get("help", f"CRF: {field.name}")
+        _define(flags, name, hints[field.name], field.default, help, field.metadata.get("choices"))
+
+
+def _define(flags, name, hint, default, help, choices) -> None:
+    kind = _plain(hint)
+    if choices:
+        help = f"{help} ({', '.join(map(str, choices))})"
+    if typing.get_origin(kind) is tuple:
+        text = None if default is None else ",".join(f"{value:g}" for value in default)
+        absl_flags.DEFINE_string(name, text, f"{help}; comma separated", flag_values=flags)
+        return
+    define = {
+        bool: absl_flags.DEFINE_bool,
+        int: absl_flags.DEFINE_integer,
+        float: absl_flags.DEFINE_float,
+        str: absl_flags.DEFINE_string,
+    }[kind]
+    define(name, default, help, flag_values=flags)
+
+
+def config_from_flags(flags: absl_flags.FlagValues, base: ExperimentConfig | None = None) -> ExperimentConfig:
+    """The experiment the flags describe; with `base`, only flags given on the command line change it."""
+    settings = {}
+    for section, field, name in all_settings():
+        if base is not None and not flags[name].present:
+            continue
+        kind = _plain(typing.get_type_hints(SECTIONS[section])[field.name])
+        value = flags[name].value
+        settings[name] = _numbers(name, value, kind) if typing.get_origin(kind) is tuple else value
+    return (base or ExperimentConfig()).replace(**settings)
+
+
+def to_flagfile(config: ExperimentConfig) -> str:
+    """The flags that reproduce `config`, one a line, as `--flagfile` reads them."""
+    lines = []
+    for name, value in config.flat().items():
+        if isinstance(value, bool):
+            lines.append(f"--{name}" if value else f"--no{name}")
+        elif isinstance(value, tuple):
+            lines.append(f"--{name}={','.join(f'{v:g}' for v in value)}")
+        elif value is not None:
+            lines.append(f"--{name}={value}")
+    return "\n".join(lines) + "\n"
+
+
+def _plain(hint):
+    """`X | None` -> X."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return next(kind for kind in typing.get_args(hint) if kind is not type(None))
+    return hint
+
+
+def _numbers(name, text, kind):
+    if text is None or text == "":
+        return None
+    number = typing.get_args(kind)[0]
+    try:
+        return tuple(number(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--{name}: got {text!r}, expected numbers separated by commas.") from None
+
+
+def require(flags: absl_flags.FlagValues, name: str):
+    """The value of a flag that must be given.
+
+    Raises:
+      UserError: it was not.
+    """
+    if flags[name].value is None:
+        raise UserError(f"--{name} is not set, expected {flags[name].help}; give --{name}=….")
+    return flags[name].value
+
+
+def quiet_logs() -> None:
+    """Log lines of this package to stderr; TensorFlow's start-up notices off unless the user set their level."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("deeplab_tf").setLevel(logging.INFO)

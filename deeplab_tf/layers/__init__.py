@@ -1,0 +1,19 @@
+"""Keras layers of DeepLab: atrous convolution, folded batch norm, and Caffe's pooling, resize and input."""
+
+from deeplab_tf.layers.atrous import AtrousConv1D, AtrousConv2D, resolve_method
+from deeplab_tf.layers.conv_batch_norm import BatchNormStatistics, ConvBatchNorm
+from deeplab_tf.layers.pooling import CaffeMaxPool2D
+from deeplab_tf.layers.preprocessing import MEAN_RGB, SubtractMean
+from deeplab_tf.layers.resize import resize_align_corners
+
+__all__ = [
+    "MEAN_RGB",
+    "AtrousConv1D",
+    "AtrousConv2D",
+    "BatchNormStatistics",
+    "CaffeMaxPool2D",
+    "ConvBatchNorm",
+    "SubtractMean",
+    "resize_align_corners",
+    "resolve_method",
+]

@@ -1,0 +1,65 @@
+"""Multi-scale processing (MSC, section 3.2): one network at several picture scales, fused by max of logits."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from deeplab_tf.layers.resize import resize_align_corners
+
+
+@keras.saving.register_keras_serializable(package="deeplab_tf")
+class MultiScale(keras.Model):
+    """Runs `network` on the picture at every scale and fuses its logits by their per-position maximum.
+
+    Pictures and logits are resized with aligned corners, so the published geometry needs sides of 32n+1 for scales
+    0.5, 0.75 and 1 (321 -> 161, 241, 321 -> logits 21, 31, 41). Resizing the picture and then subtracting the mean
+    equals resizing the mean-subtracted one.
+
+    Args:
+      network: a model RGB float32 [batch, height, width, 3] -> logits [batch, h, w, classes]; its weights serve
+        all scales.
+      scales: factors on the picture's sides; 1 must be among them unless there is only one.
+
+    Raises:
+      ValueError: no scale, a scale not above 0, or no scale 1 among several.
+    """
+
+    def __init__(self, network: keras.Model, scales: tuple[float, ...] = (0.5, 0.75, 1.0), **kwargs):
+        super().__init__(**kwargs)
+        scales = tuple(float(scale) for scale in scales)
+        if not scales or min(scales) <= 0 or (len(scales) > 1 and 1.0 not in scales):
+            raise ValueError(f"MultiScale scales: got {scales}, expected factors above 0 with 1 among them.")
+        self.network, self.scales = network, scales
+        self.output_stride = getattr(network, "output_stride", 8)
+
+    def call(self, picture, training=False, return_all=False):
+        """[batch, height, width, 3] -> fused logits [batch, h, w, classes] at the size of scale 1.
+
+        With `return_all`, a list: every scale's own logits in the order of `scales`, the fused ones last.
+        """
+        height, width = tf.shape(picture)[1], tf.shape(picture)[2]
+        own = []
+        for scale in self.scales:
+            scaled = picture
+            if scale != 1.0:
+                scaled = resize_align_corners(picture, (_scaled(height, scale), _scaled(width, scale)))
+            own.append(self.network(scaled, training=training))
+        target = own[self.scales.index(1.0) if 1.0 in self.scales else 0]
+        fused = target
+        for logits in own:
+            if logits is not target:
+                fused = tf.maximum(fused, resize_align_corners(logits, tf.unstack(tf.shape(target)[1:3])))
+        return [*own, fused] if return_all else fused
+
+    def get_config(self):
+        return {"network": keras.saving.serialize_keras_object(self.network), "scales": self.scales}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config["network"]), config["scales"])
+
+
+def _scaled(size, scale):
+    """Caffe's shrink: `(n - 1) * s + 1`, floored; the small addend keeps exact products exact."""
+    return tf.cast(tf.floor(tf.cast(size - 1, tf.float64) * scale + 1 + 1e-6), tf.int32)

@@ -1,0 +1,38 @@
+"""Turns a data set as its owners publish it into id masks and lists.
+
+    python -m deeplab_tf.prepare_data NAME --source=DIR[,DIR…] --out=DIR
+
+NAME is a data set (voc2012, pascal_context, pascal_person_part, coco_voc, coco; the others are read as published and
+only counted). A stopped run goes on where it was; the counts are printed beside the published ones. data/README.md
+says where to get each data set and how it lies on disk.
+"""
+
+from absl import flags as absl_flags
+
+from deeplab_tf.datasets.specs import get_dataset
+from deeplab_tf.errors import UserError
+from deeplab_tf.flags import run
+
+
+def define(flags):
+    absl_flags.DEFINE_list("source", [], "folders with what the owners publish, comma separated", flag_values=flags)
+    absl_flags.DEFINE_string("out", None, "folder to write: masks/ID.png and SPLIT.txt", flag_values=flags)
+    absl_flags.DEFINE_integer("workers", None, "processes (default: one a processor)", 1, flag_values=flags)
+
+
+def main(flags, arguments):
+    if len(arguments) != 1:
+        raise UserError(f"NAME: got {arguments}, expected the name of one data set, such as voc2012.")
+    spec = get_dataset(arguments[0])
+    converted = spec.name in ("voc2012", "pascal_context", "pascal_person_part", "coco_voc", "coco")
+    if not flags.source:
+        raise UserError(f"--source: not given, expected the folder with {spec.name} as it is published.")
+    if converted and not flags.out:
+        raise UserError("--out: not given, expected the folder to write.")
+    from deeplab_tf.datasets.prepare.runner import prepare
+
+    prepare(spec.name, flags.source, flags.out or "", flags.workers)
+
+
+if __name__ == "__main__":
+    run(main, define)

@@ -1,0 +1,1 @@
+"""Trained networks as artefacts that need none of this package."""

@@ -1,0 +1,61 @@
+"""What a SavedModel answers: uint8 pictures or encoded ones of any size in, label maps out."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from deeplab_tf.evaluation.predictor import Predictor
+
+
+class SegmentationModule(tf.Module):
+    """The signatures of a SavedModel, over the same graph that `segment` runs.
+
+    Args:
+      predictor: the network with its scales and flip.
+    """
+
+    def __init__(self, predictor: Predictor):
+        super().__init__(name="deeplab_tf")
+        self._predictor = predictor
+        # Keras keeps its variables in wrappers that TensorFlow's object tracking does not see through everywhere.
+        self._variables = [variable.value for variable in predictor.network.variables]
+        self._label_type = tf.uint8 if predictor.num_classes <= 256 else tf.int32
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    def serve(self, images):
+        """uint8 RGB [batch, height, width, 3] -> labels [batch, height, width] and probabilities [..., K]."""
+        probabilities = self._predictor.probabilities(images)
+        labels = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
+        return {"labels": tf.cast(labels, self._label_type), "probabilities": probabilities}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded_images")])
+    def serve_encoded(self, encoded_images):
+        """[batch] JPEG or PNG files, of any and different sizes -> [batch] grey PNG files whose levels are class ids."""
+        return {"label_png": tf.map_fn(self._label_png, encoded_images)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    def serve_logits(self, images):
+        """uint8 RGB [batch, height, width, 3] -> logits [batch, rows, columns, K] of the padded pictures.
+
+        Row i, column j is the pixel (output_stride * i, output_stride * j). Not flipped, not up-sampled.
+        """
+        return {"logits": self._predictor.logits(images)}
+
+    def _label_png(self, data):
+        probabilities = self._predictor.probabilities(decode_picture(data)[None])[0]
+        kind = tf.uint8 if self._label_type == tf.uint8 else tf.uint16
+        return tf.io.encode_png(tf.cast(tf.argmax(probabilities, axis=-1)[..., None], kind))
+
+    def signatures(self) -> dict:
+        """Name -> function, as `tf.saved_model.save` takes them."""
+        return {"serving_default": self.serve, "encoded": self.serve_encoded, "logits": self.serve_logits}
+
+
+def decode_picture(data: tf.Tensor) -> tf.Tensor:
+    """JPEG or PNG bytes -> uint8 RGB [height, width, 3]; grey is repeated, alpha dropped."""
+
+    def jpeg():
+        # The accurate transform gives what other decoders give; TensorFlow's default differs by up to 4 levels.
+        return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+
+    return tf.cond(tf.io.is_jpeg(data), jpeg, lambda: tf.io.decode_png(data, channels=3))

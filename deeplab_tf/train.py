@@ -1,0 +1,36 @@
+"""Trains an experiment: `python -m deeplab_tf.train --flagfile=experiments/NAME.flags --workdir=DIR`.
+
+Writes DIR/config.json, flags.txt, checkpoints/ and train.jsonl. The same command again goes on from the newest
+checkpoint. Ctrl-C or SIGTERM saves a checkpoint and ends.
+"""
+
+from absl import flags as absl_flags
+
+from deeplab_tf.flags import config_from_flags, define_config, quiet_logs, require, run
+from deeplab_tf.runs import check_workdir, dataset_of, samples_of
+
+
+def define(flags):
+    define_config(flags)
+    absl_flags.DEFINE_string("workdir", None, "folder of the run", flag_values=flags)
+
+
+def main(flags, arguments):
+    config = config_from_flags(flags)
+    workdir = require(flags, "workdir")
+    check_workdir(workdir)
+    samples_of(config, dataset_of(config), config.data.train_split)  # a missing file is answered before TensorFlow loads
+    quiet_logs()
+    from deeplab_tf.training.run import train
+
+    summary = train(config, workdir)
+    if summary["interrupted"]:
+        print(f"interrupted after step {summary['step']} of {config.solver.steps}, saved {summary['checkpoint']}; the same "
+              "command goes on from there")
+    else:
+        loss = "" if summary["loss"] is None else f", loss {summary['loss']:.4f}"
+        print(f"trained {config.model.model} for {summary['step']} steps{loss}: {summary['checkpoint']}")
+
+
+if __name__ == "__main__":
+    run(main, define)

@@ -1,0 +1,86 @@
+"""The published loss: softmax cross entropy at the score map's stride, void left out (section 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from deeplab_tf.layers.resize import resize_align_corners
+
+IGNORE_LABEL = 255
+
+
+def segmentation_loss(
+    labels: tf.Tensor,
+    logits: tf.Tensor,
+    *,
+    ignore_label: int = IGNORE_LABEL,
+    class_weights: Sequence[float] | None = None,
+) -> tf.Tensor:
+    """Mean cross entropy over the positions that are not ignored, at least one (Caffe's VALID normalisation).
+
+    The paper writes a sum; the published solver takes this mean over a micro-batch.
+
+    Args:
+      labels: int [batch, H, W], class ids or `ignore_label`; sub-sampled to the logits by a whole step.
+      logits: float [batch, h, w, classes] with `(H - 1) / (h - 1)` a whole number: 321 -> 41 is `label[::8, ::8]`.
+      ignore_label: value of void.
+      class_weights: one factor a class on the loss of its positions; the divisor stays the number of positions.
+
+    Returns:
+      float32 scalar.
+    """
+    losses, valid = position_losses(labels, logits, ignore_label=ignore_label, class_weights=class_weights)
+    return tf.reduce_sum(losses) / tf.maximum(valid, 1.0)
+
+
+def position_losses(labels, logits, *, ignore_label=IGNORE_LABEL, class_weights=None):
+    """Weighted loss of every position, float32 [batch, h, w], and the number of valid ones, float32 scalar."""
+    labels = tf.cast(subsample_labels(labels, tf.shape(logits)[1:3]), tf.int32)
+    valid = labels != ignore_label
+    targets = tf.where(valid, labels, 0)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, tf.cast(logits, tf.float32))
+    weights = tf.cast(valid, tf.float32)
+    if class_weights is not None:
+        weights *= tf.gather(tf.constant(class_weights, tf.float32), targets)
+    return losses * weights, tf.reduce_sum(tf.cast(valid, tf.float32))
+
+
+def subsample_labels(labels: tf.Tensor, size) -> tf.Tensor:
+    """Every step-th label, [batch, H, W] -> [batch, *size]. Label ids are never interpolated.
+
+    Raises:
+      InvalidArgumentError: (H - 1) / (h - 1) is not the same whole number for both sides.
+    """
+    extent = tf.shape(labels)[1:3]
+    step = (extent[0] - 1) // tf.maximum(size[0] - 1, 1)
+    step = tf.maximum(step, 1)
+    small = labels[:, ::step, ::step]
+    tf.debugging.assert_equal(
+        tf.shape(small)[1:3], size, "labels do not sub-sample to the logits by a whole step: take crops of 8n+1"
+    )
+    return small
+
+
+def multi_scale_losses(labels: tf.Tensor, outputs: Sequence[tf.Tensor], scales: Sequence[float], **options) -> list:
+    """The published losses of MSC, one for each scale's own logits and one for the fused ones, each of weight 1.
+
+    A scale's logits meet the labels raw where the labels sub-sample to them by a whole step (scale 1/2: 21 x 21
+    against `labels[::16, ::16]`), else up-sampled to the fused size (scale 3/4).
+
+    Args:
+      labels: int [batch, H, W].
+      outputs: `MultiScale(…)(picture, return_all=True)`.
+      scales: the scales of `outputs[:-1]`.
+      options: as `segmentation_loss`.
+    """
+    fused = outputs[-1]
+    losses = []
+    for logits, scale in zip(outputs[:-1], scales, strict=True):
+        if not (1 / scale).is_integer():
+            logits = resize_align_corners(logits, tf.unstack(tf.shape(fused)[1:3]))
+        losses.append(segmentation_loss(labels, logits, **options))
+    if len(scales) == 1:
+        return losses  # one scale: its logits are the fused ones
+    return [*losses, segmentation_loss(labels, fused, **options)]

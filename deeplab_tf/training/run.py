@@ -1,0 +1,116 @@
+"""A training run in its folder, from config to the last checkpoint. What `python -m deeplab_tf.train` calls."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pathlib
+
+import keras
+
+from deeplab_tf.config import ExperimentConfig, all_settings
+from deeplab_tf.datasets.frequencies import median_frequency_weights
+from deeplab_tf.datasets.pipeline import training_batches, user_errors
+from deeplab_tf.datasets.samples import Sample
+from deeplab_tf.datasets.specs import DatasetSpec
+from deeplab_tf.errors import UserError
+from deeplab_tf.experiment import model_of
+from deeplab_tf.runs import dataset_of, load_config, samples_of, save_description
+from deeplab_tf.training.checkpoints import Checkpoints
+from deeplab_tf.training.loop import run_steps
+from deeplab_tf.training.schedules import learning_rate
+from deeplab_tf.training.solver import CaffeSGD
+from deeplab_tf.training.step import make_step
+from deeplab_tf.weights.loading import load_weights
+
+_log = logging.getLogger(__name__)
+_MAY_DIFFER = {
+    "data_dir", "save_every", "keep_checkpoints", "log_every", "eval_every", "atrous_method",
+    *(name for section, _, name in all_settings() if section in ("eval", "crf")),
+}  # fmt: skip
+"""Settings that a resumed run may have changed: they do not change what is learnt."""
+
+
+def train(config: ExperimentConfig, workdir: str | os.PathLike) -> dict:
+    """Trains the experiment in `workdir`, from its newest checkpoint where it has one.
+
+    Writes config.json, flags.txt, dataset.json, checkpoints/ and train.jsonl.
+
+    Returns:
+      {"step", "loss", "interrupted", "checkpoint"}.
+
+    Raises:
+      UserError: wrong data, weights, workdir or settings that do not fit together.
+    """
+    workdir, solver = pathlib.Path(workdir), config.solver
+    spec = dataset_of(config)
+    samples = samples_of(config, spec, config.data.train_split)
+    class_weights = _class_weights(solver.class_weights, spec, samples)
+    keras.utils.set_random_seed(solver.seed)
+    model = model_of(config, spec.num_classes)
+    optimizer = _optimizer(solver)
+    step = make_step(
+        model, optimizer, iter_size=solver.iter_size, ignore_label=spec.ignore_label, class_weights=class_weights
+    )
+    checkpoints = Checkpoints(workdir / "checkpoints", solver.keep_checkpoints)
+    start = _start(config, workdir, model, optimizer, checkpoints)
+    _open_workdir(config, spec, workdir)
+    if start >= solver.steps:
+        return {"step": start, "loss": None, "interrupted": False, "checkpoint": str(checkpoints.paths()[0])}
+    batches = training_batches(
+        spec, samples, crop_size=config.data.crop_size, batch_size=solver.batch_size * solver.iter_size,
+        scales=config.data.augment_scales, mirror=config.data.mirror, seed=solver.seed, start_step=start,
+    )  # fmt: skip
+    with user_errors(spec, samples):
+        summary = run_steps(
+            step, batches, model, optimizer, checkpoints, start=start, steps=solver.steps,
+            log_file=workdir / "train.jsonl", save_every=solver.save_every, log_every=solver.log_every,
+        )  # fmt: skip
+    return summary | {"checkpoint": str(checkpoints.paths()[0])}
+
+
+def _optimizer(solver) -> CaffeSGD:
+    schedule = learning_rate(
+        solver.policy, base=solver.base_learning_rate, steps=solver.steps, power=solver.power,
+        step_size=solver.step_size, gamma=solver.gamma,
+    )  # fmt: skip
+    return CaffeSGD(schedule, solver.momentum, solver.weight_decay, solver.head_multiplier)
+
+
+def _class_weights(kind: str, spec: DatasetSpec, samples: tuple[Sample, ...]) -> tuple[float, ...] | None:
+    if kind == "none":
+        return None
+    weights = median_frequency_weights(spec, samples)
+    _log.info("class weights: %s", ", ".join(f"{n} {w:.2f}" for n, w in zip(spec.class_names, weights, strict=True)))
+    return weights
+
+
+def _start(config: ExperimentConfig, workdir: pathlib.Path, model, optimizer, checkpoints: Checkpoints) -> int:
+    """Restores the newest checkpoint, or loads the initial weights; returns the step to go on from."""
+    if (workdir / "config.json").exists():
+        _refuse_other_experiment(config, workdir)
+    start = checkpoints.restore(model, optimizer)
+    if start:
+        _log.info("resuming %s after step %d", workdir, start)
+    elif config.model.weights:
+        _log.info("%s", load_weights(model, config.model.weights, seed=config.solver.seed).table())
+    return start
+
+
+def _open_workdir(config: ExperimentConfig, spec: DatasetSpec, workdir: pathlib.Path) -> None:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        save_description(workdir, config, spec)
+    except OSError as error:
+        raise UserError(f"--workdir {workdir}: cannot be written ({error.strerror}); choose another folder.") from error
+
+
+def _refuse_other_experiment(config: ExperimentConfig, workdir: pathlib.Path) -> None:
+    there, here = load_config(workdir).flat(), config.flat()
+    changed = [
+        f"{name} {there[name]!r} there, {here[name]!r} now"
+        for name in here
+        if there[name] != here[name] and name not in _MAY_DIFFER
+    ]
+    if changed:
+        raise UserError(f"--workdir {workdir} holds another experiment ({'; '.join(changed)}); choose another folder.")

@@ -1,0 +1,59 @@
+"""Caffe's SGD solver as the published nets used it: momentum, decay and rate with a multiplier a variable."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+HEAD_LAYERS = ("fc8_", "fc1_")  # the last layer of the VGG and of the ResNet nets, in their published names
+
+
+def multipliers(variable, head_multiplier: float = 10.0) -> tuple[float, float]:
+    """(rate multiplier, decay multiplier) of a trainable variable, as the published prototxts set them.
+
+    Weights 1 and decay 1, biases 2 and decay 0; the last layer `head_multiplier` times that. Batch norm, where it is
+    trained, has rate 1 and no decay.
+    """
+    layer, name = variable.path.split("/")[-2:]
+    factor = head_multiplier if layer.startswith(HEAD_LAYERS) else 1.0
+    if name == "kernel":
+        return factor, 1.0
+    return factor * (2.0 if name == "bias" else 1.0), 0.0
+
+
+@keras.saving.register_keras_serializable(package="deeplab_tf")
+class CaffeSGD(keras.optimizers.SGD):
+    """`g += decay * decay_mult * w;  v = momentum * v + rate * rate_mult * g;  w -= v`.
+
+    The rate is inside v (TF-1's Momentum keeps it outside, which differs whenever the rate changes), and the decay is
+    of weights only (as a Keras `l2` it would count double).
+
+    Args:
+      learning_rate: a number or a schedule, see `deeplab_tf.training.schedules`.
+      momentum, weight_decay: 0.9 and 5e-4 in the paper.
+      head_multiplier: rate of the last layer over that of the others.
+    """
+
+    def __init__(self, learning_rate=1e-3, momentum=0.9, decay=5e-4, head_multiplier=10.0, name="caffe_sgd", **kwargs):
+        super().__init__(learning_rate, momentum=momentum, name=name, **kwargs)
+        self.decay, self.head_multiplier = decay, head_multiplier
+
+    def build(self, variables):
+        super().build(variables)
+        self._multipliers = [multipliers(variable, self.head_multiplier) for variable in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        # After the gradients of all replicas are summed: the decay counts once.
+        rate_multiplier, decay_multiplier = self._multipliers[self._get_variable_index(variable)]
+        gradient = tf.cast(gradient, variable.dtype)
+        gradient = rate_multiplier * (gradient + self.decay * decay_multiplier * tf.convert_to_tensor(variable))
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self):
+        return super().get_config() | {"decay": self.decay, "head_multiplier": self.head_multiplier}
+
+
+def decay_loss(variables, decay: float) -> tf.Tensor:
+    """The penalty whose gradient the decay is, `decay / 2 * sum |w|^2` over kernels; float32 scalar, for the log."""
+    kernels = [v for v in variables if multipliers(v)[1]]
+    return decay * tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(v)) for v in kernels]) if kernels else tf.constant(0.0)

@@ -1,0 +1,50 @@
+"""This package's own models as Keras 3 writes them (`model.save_weights("NAME.weights.h5")`)."""
+
+import pathlib
+
+import numpy as np
+
+from deeplab_tf.errors import UserError
+from deeplab_tf.weights.source import SourceWeights
+
+_CONVOLUTION = ("kernel", "bias")
+_BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+
+
+def read_keras_weights(path: pathlib.Path) -> SourceWeights:
+    """Reads a `.weights.h5` file of a zoo model.
+
+    The format numbers a layer's variables; which they are follows from the layer's name (`bn...` is batch
+    norm).
+
+    Raises:
+        UserError: the file is no HDF5 file, or holds no layers in Keras 3's layout.
+    """
+    import h5py
+
+    tensors: dict[str, np.ndarray] = {}
+
+    def visit(_, group):
+        if not isinstance(group, h5py.Group) or "name" not in group.attrs:
+            return
+        layer = group.attrs["name"]
+        layer = layer.decode() if isinstance(layer, bytes) else layer
+        variables = _BATCH_NORM if layer.startswith("bn") else _CONVOLUTION
+        for index, variable in enumerate(variables):
+            if str(index) in group and layer.startswith(("conv", "res", "bn", "fc")):
+                tensors[f"{layer}/{variable}"] = np.asarray(group[str(index)])
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+    except OSError as error:
+        raise UserError(
+            f"{path}: expected Keras weights (.weights.h5), got a file that cannot be read ({error});"
+            " fetch it again"
+        ) from error
+    if not tensors:
+        raise UserError(
+            f"{path}: expected the weights of a model of this package in Keras 3's layout, found no layer"
+            " of one; a Keras Applications file ends in .h5 alone"
+        )
+    return SourceWeights(tensors)

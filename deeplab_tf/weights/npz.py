@@ -1,0 +1,47 @@
+"""NumPy archives: `LAYER/VARIABLE` to array, under canonical or Keras Applications names, any float type."""
+
+import pathlib
+import zipfile
+import zlib
+
+import numpy as np
+
+from deeplab_tf.errors import UserError
+from deeplab_tf.weights import batch_norm
+from deeplab_tf.weights.keras_names import canonical_tensors, source_epsilon
+from deeplab_tf.weights.source import SourceWeights
+
+EPSILON_KEY = "batch_norm_epsilon"  # scalar that `deeplab_tf.convert` writes, so that a file explains itself
+
+
+def read_npz(path: pathlib.Path) -> SourceWeights:
+    """Reads an `.npz` file.
+
+    The epsilon of the source's batch norm is the file's `batch_norm_epsilon` where it has one; otherwise it
+    is taken from whose names the file uses (see `source_epsilon`), and a note says so.
+
+    Raises:
+        UserError: the file is no NumPy archive or is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(
+            f"{path}: expected a NumPy archive (.npz), got a file that cannot be read ({error});"
+            " fetch it again"
+        ) from error
+    declared = arrays.pop(EPSILON_KEY, None)
+    epsilon = source_epsilon(arrays) if declared is None else float(declared)
+    tensors = batch_norm.absorb(canonical_tensors(arrays), epsilon)
+    notes = ()
+    if epsilon != batch_norm.EPSILON and any(name.endswith("/moving_variance") for name in tensors):
+        notes = (f"batch norm epsilon of the file taken as {epsilon:g} and absorbed into the variances",)
+    return SourceWeights(tensors, notes=notes)
+
+
+def write_npz(path: pathlib.Path, tensors: dict[str, np.ndarray]) -> None:
+    """Writes canonical tensors as float32, with the epsilon their statistics are meant for."""
+    arrays = {name: np.asarray(value, np.float32) for name, value in tensors.items()}
+    with open(path, "wb") as file:
+        np.savez(file, **{EPSILON_KEY: np.float64(batch_norm.EPSILON)}, **arrays)

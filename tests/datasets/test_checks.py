@@ -1,0 +1,178 @@
+"""check_data on a made set of broken files, as a user runs it."""
+
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from deeplab_tf.datasets import checks, pipeline, readers, repair, specs
+from deeplab_tf.datasets.samples import list_samples
+from deeplab_tf.errors import UserError
+
+PICTURE, MASK = "images/train/p3.jpg", "masks/train/p3.png"  # 43 x 56
+
+
+def rewrite(path, change):
+    image = np.asarray(Image.open(path))
+    Image.fromarray(change(image)).save(path)
+
+
+def wrong_palette(path):
+    ids = np.array(Image.open(path))
+    colors = np.zeros((256, 3), np.uint8)
+    colors[:3] = [(0, 0, 0), (0, 128, 0), (128, 0, 0)]  # those of VOC's map, two of them exchanged
+    colors[255] = (224, 224, 192)
+    image = Image.fromarray(ids, "P")
+    image.putpalette(colors.tobytes())
+    image.save(path)
+
+
+def rotated(path):
+    image = Image.open(path)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.rotate(90, expand=True).save(path, exif=exif, quality=95)
+
+
+def looped(path):
+    path.unlink()
+    os.symlink(path, path)
+
+
+def made_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def interpolated(path):
+    large = np.zeros((86, 112), np.uint8)
+    large[11:51, 31:81] = 2
+    Image.fromarray(cv2.resize(large, (56, 43), interpolation=cv2.INTER_AREA)).save(path)
+
+
+def sixteen_bits(path):
+    image = np.asarray(Image.open(path)).astype(np.uint16) * 257
+    path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+
+
+FAULTS = {
+    "truncated JPEG": (PICTURE, lambda path: path.write_bytes(path.read_bytes()[:400]), "cannot be read"),
+    "truncated PNG": (MASK, lambda path: path.write_bytes(path.read_bytes()[:60]), "cannot be read"),
+    "zero bytes": (PICTURE, lambda path: path.write_bytes(b""), "empty file"),
+    "16 bits": (PICTURE, sixteen_bits, "16 bits"),
+    "CMYK": (PICTURE, lambda path: Image.open(path).convert("CMYK").save(path), "CMYK"),
+    "EXIF": (PICTURE, rotated, "EXIF orientation 6"),
+    "wrong palette": (MASK, wrong_palette, "palette disagrees"),
+    "off by one pixel": (MASK, lambda path: rewrite(path, lambda ids: ids[:, 1:]), "55x43 pixels, its picture 56x43"),
+    "id 21": (MASK, lambda path: rewrite(path, lambda ids: np.where(ids == 1, 21, ids).astype(np.uint8)), "21 "),
+    "id 254": (MASK, lambda path: rewrite(path, lambda ids: np.where(ids == 1, 254, ids).astype(np.uint8)), "254 "),
+    "interpolated": (MASK, interpolated, "interpolated"),
+    "lossy": (MASK, lambda path: Image.open(path).save(path, format="JPEG"), "no PNG"),
+    "empty": (MASK, lambda path: rewrite(path, lambda ids: np.full_like(ids, 255)), "every pixel is void"),
+    "missing mask": (MASK, lambda path: path.unlink(), "missing"),
+    "symlink loop": (PICTURE, looped, "symbolic link"),
+    "unreadable": (PICTURE, made_folder, "a folder"),
+}
+
+
+def check(folder):
+    root, spec = folder
+    return checks.check_data(spec, root, ["train", "val"])
+
+
+def test_a_clean_set_has_no_findings(folder):
+    report = check(folder)
+    assert report.findings == ()
+    frequencies = report.frequencies()
+    assert frequencies.names == ("bg", "cat", "dog") and frequencies.pixels.sum() + frequencies.void == 56 * sum(
+        40 + number % 7 for number in range(9)
+    )
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_is_found_by_name_and_never_crashes_the_trainer_unnamed(folder, fault):
+    root, spec = folder
+    name, spoil, text = FAULTS[fault]
+    spoil(root / name)
+    findings = [finding for finding in check(folder).findings if finding.file == str(root / name)]
+    assert any(text in finding.text for finding in findings), findings
+    try:
+        samples = list_samples(spec, root, "train")
+        with pipeline.user_errors(spec, samples):
+            list(pipeline.training_batches(spec, samples, crop_size=33, batch_size=7, num_steps=1))
+    except UserError as error:
+        assert "p3" in str(error)
+
+
+def test_unreadable_by_permission(folder):
+    root, _ = folder
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    (root / PICTURE).chmod(0)
+    assert any(finding.file.endswith(PICTURE) for finding in check(folder).findings)
+
+
+def test_duplicates_within_and_between_splits(folder):
+    root, spec = folder
+    (root / "val.txt").write_text("images/val/p7.jpg masks/val/p7.png\nimages/val/p7.jpg masks/val/p7.png\n")
+    picture = Image.open(root / "images/train/p1.jpg")
+    picture.save(root / "images/val/p7.jpg", quality=60)
+    mask = Image.open(root / "masks/train/p1.png")
+    mask.save(root / "masks/val/p7.png")
+    texts = [finding.text for finding in check(folder).findings]
+    assert sum("more than once" in text for text in texts) == 1
+    assert any("looks the same as" in text and "p1.jpg" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    "values, mapping",
+    [((0, 128, 200), {0: 0, 128: 1, 200: 2}), ((1, 2, 3), {1: 0, 2: 1, 3: 2}), ((0, 1, 9, 7), {7: 255, 9: 255})],
+)
+def test_proposed_mappings(folder, values, mapping):
+    root, spec = folder
+    for path in root.glob("masks/*/*.png"):
+        rewrite(path, lambda ids: np.array(values, np.uint8)[np.minimum(np.arange(ids.size) % len(values), 3).reshape(ids.shape)])
+    assert check(folder).mapping == mapping
+
+
+def test_a_repaired_copy_is_clean_and_the_original_untouched(folder, tmp_path_factory):
+    root, spec = folder
+    rotated(root / "images/train/p0.jpg")
+    Image.open(root / "images/train/p1.jpg").convert("CMYK").save(root / "images/train/p1.jpg", quality=95)
+    before = readers.read_label(root / "masks/train/p2.png", spec)
+    rewrite(root / "masks/train/p2.png", lambda ids: np.where(ids == 2, 77, ids).astype(np.uint8))
+    (root / "images/train/p4.jpg").write_bytes(b"")
+    contents = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    out = tmp_path_factory.mktemp("fix")
+    left_out = repair.write_repaired(check(folder), root, out)
+    assert [finding.file for finding in left_out] == [str(root / "images/train/p4.jpg")]
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == contents
+    report = checks.check_data(specs.get_dataset("folder", out), out, ["train", "val"])
+    assert report.findings == () and len(report.checked["train"]) == 6
+    assert np.array_equal(readers.read_label(out / "masks/train/p2.png", spec), np.where(before == 2, 255, before))
+    with pytest.raises(UserError, match="not empty"):
+        repair.write_repaired(report, root, out)
+
+
+def test_the_door(folder, tmp_path):
+    root, _ = folder
+    command = [sys.executable, "-m", "deeplab_tf.check_data", "--dataset=folder", f"--data_dir={root}"]
+    page = tmp_path / "page.html"
+    clean = subprocess.run([*command, f"--page={page}"], capture_output=True, text=True)
+    assert (clean.returncode, clean.stdout) == (0, "")
+    assert page.read_text().count("<img") == 18
+    (root / MASK).write_bytes(b"")
+    spoilt = subprocess.run(command, capture_output=True, text=True)
+    assert spoilt.returncode == 2 and "Traceback" not in spoilt.stderr
+    assert len(spoilt.stdout.splitlines()) == 1 and spoilt.stdout.startswith(f"{root / MASK}: no PNG")
+    wrong = subprocess.run([*command[:3], "--dataset=nope", "--data_dir=x"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and len(wrong.stderr.strip().splitlines()) == 1
+
+
+def test_real_data_is_clean(test_data):
+    report = checks.check_data(specs.get_dataset("voc2012"), test_data / "data" / "VOCdevkit", ["train_aug", "val"])
+    assert report.findings == ()

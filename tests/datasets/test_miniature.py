@@ -1,0 +1,61 @@
+import numpy as np
+
+from deeplab_tf.datasets import miniature, pipeline, specs, statistics
+from deeplab_tf.datasets.samples import list_samples
+
+
+def test_scenes_are_functions_of_their_seed():
+    for seed in (0, 17):
+        a, b = miniature.render(seed), miniature.render(seed)
+        assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    assert not np.array_equal(miniature.render(0)[0][:160, :160], miniature.render(1)[0][:160, :160])
+
+
+def test_scenes_hold_what_is_promised():
+    sizes, histogram = set(), np.zeros(256, int)
+    for seed in range(60):
+        image, label = miniature.render(seed)
+        assert image.dtype == label.dtype == np.uint8 and image.shape == (*label.shape, 3)
+        assert 160 <= label.shape[0] <= 200 and 160 <= label.shape[1] <= 240
+        sizes.add(label.shape)
+        histogram += np.bincount(label.ravel(), minlength=256)
+    share = histogram / histogram.sum()
+    assert len(sizes) > 50 and share[6:255].sum() == 0
+    assert (share[1:6] > 0.02).all() and 0.4 < share[0] < 0.8 and 0.02 < share[255] < 0.12
+
+
+def test_void_lies_only_along_outlines():
+    _, label = miniature.render(3)
+    void = label == 255
+    padded = np.pad(void, 3)
+    thick = np.all([np.roll(padded, (y, x), (0, 1)) for y in range(-3, 4) for x in range(-3, 4)], axis=0)
+    assert void.any() and thick.sum() < 0.05 * void.sum()
+
+
+def test_the_splits_are_made_on_demand_and_disjoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(miniature, "SEEDS", {"train": (0, 6), "val": (1_000_000, 3)})
+    spec = specs.get_dataset("miniature")
+    train, val = (list_samples(spec, tmp_path, split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (6, 3) and not {s.id for s in train} & {s.id for s in val}
+    (batch,) = pipeline.training_batches(spec, train, crop_size=65, batch_size=2, num_steps=1).as_numpy_iterator()
+    assert batch["image"].shape == (2, 65, 65, 3)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_median_frequency_weights_by_hand():
+    spec = specs.get_dataset("pascal_person_part")
+    histograms = np.zeros((2, 256), int)
+    histograms[0, [0, 1]], histograms[1, [0, 2, 255]] = (60, 40), (90, 10, 7)
+    frequencies = statistics.from_histograms(spec, histograms)
+    assert frequencies.void == 7 and list(frequencies.pictures[:3]) == [2, 1, 1]
+    f = np.array([150 / 200, 40 / 100, 10 / 100])
+    weights = statistics.median_frequency_weights(frequencies)
+    assert np.allclose(weights[:3], 0.4 / f) and (weights[3:] == 1).all()
+
+
+def test_class_frequencies_of_files(folder):
+    root, spec = folder
+    frequencies = statistics.class_frequencies(spec, list_samples(spec, root, "train"))
+    assert frequencies.void == 7 * 2 * 56
+    assert frequencies.pixels.sum() == 56 * sum(38 + number for number in range(7))
+    assert "cat" in frequencies.table()

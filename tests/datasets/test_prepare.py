@@ -1,0 +1,187 @@
+import json
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deeplab_tf.datasets import readers, specs
+from deeplab_tf.datasets.prepare import coco, pascal_context, person_part, run_length, voc
+from deeplab_tf.datasets.samples import list_samples
+from deeplab_tf.errors import UserError
+
+
+def prepare(*arguments):
+    command = [sys.executable, "-m", "deeplab_tf.prepare_data", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def save_pictures(folder, names, size=(12, 10)):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        Image.new("RGB", size).save(folder / f"{name}.jpg")
+
+
+@pytest.fixture
+def scipy_io():
+    return pytest.importorskip("scipy.io", reason="scipy is not installed: no .mat files")
+
+
+def test_train_aug_is_derived_from_sbd_and_voc(tmp_path, scipy_io):
+    names = ["a", "b", "c", "d"]
+    save_pictures(tmp_path / "VOCdevkit/VOC2012/JPEGImages", names)
+    lists = tmp_path / "VOCdevkit/VOC2012/ImageSets/Segmentation"
+    own = tmp_path / "VOCdevkit/VOC2012/SegmentationClass"
+    cls = tmp_path / "benchmark_RELEASE/dataset/cls"
+    for folder in (lists, own, cls):
+        folder.mkdir(parents=True)
+    (lists / "train.txt").write_text("a\n")
+    (lists / "val.txt").write_text("b\n")
+    for name, value in (("a", 3), ("b", 4)):
+        Image.fromarray(np.full((10, 12), value, np.uint8)).save(own / f"{name}.png")
+    for value, name in enumerate(names, start=10):  # SBD knows all four; a and b are VOC's own
+        scipy_io.savemat(cls / f"{name}.mat", {"GTcls": {"Segmentation": np.full((10, 12), value, np.uint8)}})
+    done = prepare("voc2012", f"--source={tmp_path}", f"--out={tmp_path / 'out'}")
+    assert done.returncode == 0, done.stderr
+    assert "train_aug: 3 pictures (published: 10,582)" in done.stdout
+    spec = specs.get_dataset("voc2012")
+    samples = list_samples(spec, tmp_path / "out", "train_aug")
+    assert [sample.id for sample in samples] == ["a", "c", "d"]
+    assert [int(readers.read_label(sample.label, spec)[0, 0]) for sample in samples] == [3, 12, 13]
+    # A second run keeps what is there; a damaged .mat is not even opened.
+    (cls / "c.mat").write_bytes(b"")
+    assert prepare("voc2012", f"--source={tmp_path}", f"--out={tmp_path / 'out'}").returncode == 0
+    (tmp_path / "out/masks/c.png").unlink()
+    broken = prepare("voc2012", f"--source={tmp_path}", f"--out={tmp_path / 'out'}")
+    assert broken.returncode == 2 and "c.mat" in broken.stderr and "Traceback" not in broken.stderr
+
+
+def test_the_published_arithmetic(test_data):
+    lists = test_data / "data" / "voc2012_lists"
+    read = lambda name: [line.split()[0].split("/")[-1][:-4] for line in (lists / name).read_text().split("\n") if line]  # noqa: E731
+    train_aug, val = read("train_aug_10582.txt"), read("val.txt")
+    everything = train_aug + val  # what SBD and VOC annotate together
+    assert len(val) == 1449 and len(everything) == 12031
+    assert voc.augmented_ids(everything, [], val) == sorted(train_aug) and len(train_aug) == 10582
+
+
+def test_person_parts_are_merged_in_order():
+    def thing(kind, *parts):
+        made = types.SimpleNamespace(parts=[types.SimpleNamespace(part_name=name, mask=mask) for name, mask in parts])
+        setattr(made, "class", kind)
+        return made
+
+    left, top = np.zeros((4, 6), np.uint8), np.zeros((4, 6), np.uint8)
+    left[:, :3], top[:2] = 1, 1
+    merged = person_part.merge_parts([thing("dog", ("head", left)), thing("person", ("torso", left), ("lhand", top))])
+    expected = np.zeros((4, 6), int)
+    expected[:, :3], expected[:2] = 2, 4
+    assert np.array_equal(merged, expected)
+    assert person_part.merge_parts([thing("dog", ("head", left)), thing("person")]) is None
+    assert len(person_part.PART_IDS) == 24 - 1 and set(person_part.PART_IDS.values()) == set(range(1, 7))
+
+
+def test_real_person_part_files(test_data, tmp_path):
+    source = test_data / "data" / "pascal_person_part"
+    files = sorted((source / "Annotations_Part").glob("*.mat"))
+    masks = {path.stem: person_part.read_mask(str(path)) for path in files}
+    with_people = {name: mask for name, mask in masks.items() if mask is not None}
+    assert len(files) == 18 and len(with_people) == 8
+    for name, mask in with_people.items():
+        image = readers.read_image(source / "JPEGImages" / f"{name}.jpg")
+        assert mask.shape == image.shape[:2] and mask.max() <= 6 and (mask > 0).any()
+
+
+def test_context_labels_by_name(tmp_path, scipy_io):
+    names = [label.name for label in specs.get_dataset("pascal_context").labels[1:]]
+    published = {"diningtable": "table", "clothes": "cloth"}
+    lines = [f"{400 - i}: {published.get(name, name)}" for i, name in enumerate(names)] + ["5: accordion"]
+    (tmp_path / "labels.txt").write_text("\n".join(lines))
+    table = pascal_context.class_table(tmp_path / "labels.txt")
+    assert table[400] == 1 and table[400 - 58] == 59 and table[5] == 0 and np.count_nonzero(table) == 59
+    scipy_io.savemat(tmp_path / "a.mat", {"LabelMap": np.array([[400, 5], [0, 342]], np.uint16)})
+    assert pascal_context.read_mask(str(tmp_path / "a.mat"), table).tolist() == [[1, 0], [0, 59]]
+    (tmp_path / "labels.txt").write_text("\n".join(lines[1:]))
+    with pytest.raises(UserError, match="aeroplane"):
+        pascal_context.class_table(tmp_path / "labels.txt")
+
+
+def test_real_context_masks(test_data):
+    spec = specs.get_dataset("pascal_context")
+    root = test_data / "data" / "pascal_context"
+    for path in (root / "SegmentationClassContext").glob("*.png"):
+        label = readers.read_label(path, spec)
+        assert np.array_equal(label, np.asarray(Image.open(path)))
+        assert label.shape == readers.read_image(root / "JPEGImages" / f"{path.stem}.jpg").shape[:2]
+
+
+def pack(counts):
+    """COCO's packed run lengths, written from its description."""
+    text = ""
+    for place, count in enumerate(counts):
+        value, more = count - counts[place - 2] if place > 2 else count, True
+        while more:
+            bits, value = value & 31, value >> 5
+            more = value != (-1 if bits & 16 else 0)
+            text += chr((bits | 32 if more else bits) + 48)
+    return text
+
+
+def test_run_lengths_in_both_forms():
+    mask = np.random.default_rng(1).random((23, 9)) < 0.4
+    flat = mask.T.ravel()
+    starts = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff([0, *([0] if flat[0] else []), *starts, flat.size]).tolist()
+    assert np.array_equal(run_length.decode_segmentation({"counts": counts}, 23, 9), mask)
+    assert np.array_equal(run_length.decode_segmentation({"counts": pack(counts)}, 23, 9), mask)
+    with pytest.raises(ValueError, match="run lengths"):
+        run_length.from_counts([3, 4], 5, 6)
+
+
+def test_polygons():
+    square = run_length.decode_segmentation([[2, 3, 8, 3, 8, 7, 2, 7]], 10, 12)
+    expected = np.zeros((10, 12), bool)
+    expected[3:7, 2:8] = True
+    assert np.array_equal(square, expected)
+    center, angles = np.array([31.3, 20.7]), np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    disc = run_length.from_polygon((center + 15 * np.stack([np.cos(angles), np.sin(angles)], 1)).ravel(), 45, 60)
+    y, x = np.mgrid[:45, :60] + 0.5
+    distance = np.hypot(x - center[0], y - center[1])
+    assert disc[distance < 14].all() and not disc[distance > 16].any()
+
+
+def test_crowds_are_void_and_small_things_lie_on_top():
+    big, small = [0, 0, 10, 0, 10, 10, 0, 10], [2, 2, 5, 2, 5, 5, 2, 5]
+    crowd = {"counts": [0, 30, 70]}  # the first three columns
+    mask = coco.paint(10, 10, [(5, 9.0, [small]), (255, 30.0, crowd), (7, 49.0, [[4, 0, 10, 0, 10, 10, 4, 10]])])
+    assert (mask[0, :3] == 255).all() and mask[3, 3] == 5 and mask[3, 2] == 5 and mask[0, 5] == 7 and mask[9, 3] == 0
+    assert coco.paint(10, 10, [(7, 100.0, [big])], least=101) is None
+
+
+def test_real_coco_crowds(test_data, tmp_path):
+    source = test_data / "data" / "coco_tiny"
+    done = prepare("coco", f"--source={source}", f"--out={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    spec = specs.get_dataset("coco")
+    samples = {sample.id: sample for sample in list_samples(spec, tmp_path, "val")}
+    assert len(samples) == 50
+    contents = json.loads((source / "annotations" / "instances_val2017.json").read_text())
+    crowds = [annotation for annotation in contents["annotations"] if annotation["iscrowd"]]
+    assert len(crowds) == 5
+    for annotation in crowds:
+        sample = samples[f"{annotation['image_id']:012d}"]
+        label = readers.read_label(sample.label, spec)
+        inside = run_length.decode_segmentation(annotation["segmentation"], *label.shape)
+        others = np.zeros_like(inside)
+        for other in contents["annotations"]:
+            if other["image_id"] == annotation["image_id"] and not other["iscrowd"]:
+                others |= run_length.decode_segmentation(other["segmentation"], *label.shape)
+        assert (label[inside & ~others] == 255).all() and (inside & ~others).any()
+
+
+def test_wrong_calls_of_the_door(tmp_path):
+    for arguments in (["nope"], [], ["coco"], ["coco", "--source=/nowhere", f"--out={tmp_path}"], ["coco", f"--source={tmp_path}", "--out=x"]):
+        done = prepare(*arguments)
+        assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, done.stderr

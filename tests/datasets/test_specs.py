@@ -1,0 +1,64 @@
+import subprocess
+import sys
+
+import pytest
+
+from deeplab_tf.datasets import label_tables, specs
+from deeplab_tf.errors import UserError
+
+
+def test_class_counts_are_the_papers():
+    expected = {"voc2012": 21, "pascal_context": 60, "pascal_person_part": 7, "cityscapes": 19, "coco_voc": 21, "coco": 81}
+    assert {name: specs.get_dataset(name).num_classes for name in expected} == expected
+    assert specs.get_dataset("voc2012").published_size("train_aug") == 10582
+
+
+@pytest.mark.parametrize("name", [name for name in specs.list_datasets() if name != "folder"])
+def test_tables_are_consistent(name):
+    spec = specs.get_dataset(name)
+    assert [label.train_id for label in spec.classes] == list(range(spec.num_classes))
+    assert len(set(spec.class_names)) == spec.num_classes == len(spec.palette)
+    ids = [label.id for label in spec.labels if label.id >= 0]
+    assert len(ids) == len(set(ids))
+    for train_id, color in enumerate(spec.palette):
+        assert spec.train_id_of_color[color] == train_id
+    assert spec.train_id_of[255] == 255
+
+
+def test_voc_colors_are_the_published_ones():
+    assert [label_tables.voc_color(i) for i in (1, 2, 15, 20, 255)] == [
+        (128, 0, 0), (0, 128, 0), (192, 128, 128), (0, 64, 128), (224, 224, 192)]  # fmt: skip
+    assert len({label_tables.voc_color(i) for i in range(256)}) == 256
+
+
+def test_cityscapes_groups():
+    categories = {label.category for label in specs.get_dataset("cityscapes").classes}
+    assert len(categories) == 7
+
+
+def test_folder_spec_reads_ids_colors_and_void(tmp_path):
+    (tmp_path / "labels.txt").write_text("# masks of the lab\n0: background\n255: traffic light #ff8000\n128: void\n")
+    spec = specs.get_dataset("folder", tmp_path)
+    assert spec.class_names == ("background", "traffic light")
+    assert spec.train_id_of == {0: 0, 255: 1, 128: 255}
+    assert spec.train_id_of_color[(255, 128, 0)] == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "one\n", "a\na\n", "0: a\n0: b\n", "a\n-1: b\n", "a\nb #12\n", "70000: a\nb\n"]
+)
+def test_wrong_label_lists_are_refused_by_name(tmp_path, text):
+    (tmp_path / "labels.txt").write_text(text)
+    with pytest.raises(UserError, match="labels.txt"):
+        specs.get_dataset("folder", tmp_path)
+
+
+def test_unknown_name_lists_the_known_ones():
+    with pytest.raises(UserError, match="voc2012"):
+        specs.get_dataset("voc2011")
+
+
+def test_specs_need_only_the_standard_library():
+    code = "import sys, deeplab_tf.datasets.specs; print(sorted({'tensorflow','numpy','cv2'} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,118 @@
+"""What users get wrong, through the doors as they run them: one line, the way out, exit code 2, nothing half-written."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SETTINGS = ["--model=vgg16_largefov", "--width=0.05", "--crop_size=65", "--batch_size=2", "--steps=2", "--dataset=folder"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A user's own data set of three pictures."""
+    root = tmp_path / "my pictures"
+    random = np.random.default_rng(0)
+    for name in ("a", "b", "c ä"):
+        for kind, shape, suffix in (("images", (70, 81, 3), ".jpg"), ("masks", (70, 81), ".png")):
+            path = root / kind / "train" / f"{name}{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(random.integers(0, 3, shape).astype(np.uint8)).save(path)
+    (root / "labels.txt").write_text("sky\nroad\ncar\n")
+    return root
+
+
+def run(door, *arguments):
+    return subprocess.run([sys.executable, "-m", f"deeplab_tf.{door}", *arguments], capture_output=True, text=True, timeout=300)
+
+
+def refused(door, *arguments):
+    """The one line that the door says."""
+    result = run(door, *arguments)
+    assert result.returncode == 2, result.stderr[-2000:]
+    assert "Traceback" not in result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    return last
+
+
+def train(folder, *arguments):
+    return refused("train", *SETTINGS, f"--data_dir={folder}", f"--workdir={folder.parent / 'run'}", *arguments)
+
+
+def test_a_good_folder_trains_evaluates_predicts_and_exports(folder):
+    workdir = folder.parent / "run"
+    result = run("train", *SETTINGS, f"--data_dir={folder}", f"--workdir={workdir}")
+    assert result.returncode == 0, result.stderr[-2000:]
+    result = run("eval", f"--workdir={workdir}", "--eval_split=train", "--crf_iterations=2")
+    assert result.returncode == 0 and "after the CRF: mean IoU" in result.stdout, result.stderr[-2000:]
+    assert (workdir / "eval" / "train" / "report.html").stat().st_size > 1000
+    pictures, out = folder / "images" / "train", folder.parent / "out"
+    result = run("predict", f"--workdir={workdir}", f"--out={out}", "--nocrf", str(pictures))
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert {path.name for path in out.iterdir()} == {f"{n}{s}" for n in ("a", "b", "c ä") for s in (".png", "_overlay.jpg")}
+    with Image.open(out / "a.png") as labels:
+        assert labels.mode == "P" and labels.size == (81, 70) and np.asarray(labels).max() <= 2
+    assert "--overwrite" in refused("predict", f"--workdir={workdir}", f"--out={out}", str(pictures))
+    truncated = folder.parent / "broken.jpg"
+    truncated.write_bytes((pictures / "a.jpg").read_bytes()[:200])
+    assert str(truncated) in refused("predict", f"--workdir={workdir}", f"--out={folder.parent / 'out2'}", str(truncated))
+    assert not list(folder.parent.glob("out2/*"))
+    message = refused("eval", f"--workdir={workdir}", "--eval_split=train", "--model=vgg16_aspp_s")
+    assert "checkpoint" in message or "fc6_1" in message
+    result = run("export", f"--workdir={workdir}", f"--out={folder.parent / 'saved'}")
+    assert result.returncode == 0 and (folder.parent / "saved" / "saved_model.pb").exists(), result.stderr[-2000:]
+
+
+def test_missing_data_folder(folder):
+    assert "nowhere" in train(folder, "--data_dir=nowhere")
+
+
+def test_missing_mask(folder):
+    (folder / "masks" / "train" / "b.png").unlink()
+    assert "b.png" in train(folder) and not (folder.parent / "run").exists()
+
+
+def test_empty_list(folder):
+    (folder / "train.txt").write_text("\n")
+    assert "train.txt" in train(folder)
+
+
+def test_missing_label_names(folder):
+    (folder / "labels.txt").unlink()
+    assert "labels.txt" in train(folder)
+
+
+def test_mask_of_another_size(folder):
+    Image.fromarray(np.zeros((70, 80), np.uint8)).save(folder / "masks" / "train" / "b.png")
+    message = train(folder)
+    assert "b.png" in message and "80x70" in message and "81x70" in message
+
+
+def test_label_id_out_of_range(folder):
+    mask = np.zeros((70, 81), np.uint8)
+    mask[5, 7] = 9
+    Image.fromarray(mask).save(folder / "masks" / "train" / "b.png")
+    message = train(folder)
+    assert "b.png" in message and "9" in message
+
+
+def test_truncated_jpeg(folder):
+    path = folder / "images" / "train" / "b.jpg"
+    path.write_bytes(path.read_bytes()[:300])
+    assert "b.jpg" in train(folder)
+
+
+def test_workdir_that_cannot_be_written(folder):
+    file = folder.parent / "file"
+    file.write_text("")
+    assert "--workdir" in train(folder, f"--workdir={file}/run")
+
+
+def test_weights_of_another_network(folder):
+    path = folder.parent / "other.npz"
+    np.savez(path, **{"res2a_branch1/kernel": np.zeros((1, 1, 64, 256), np.float32)})
+    assert "other.npz" in train(folder, f"--weights={path}") and not list(pathlib.Path(folder.parent).glob("run/checkpoints/*"))

@@ -1,0 +1,190 @@
+"""SavedModels in a process that knows nothing of this package, against `segment`, and what export refuses."""
+
+import io
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from deeplab_tf.errors import UserError
+from deeplab_tf.evaluation.inference import segment
+from deeplab_tf.evaluation.predictor import Predictor
+from deeplab_tf.models.deeplab import build_model
+from deeplab_tf.models.multi_scale import MultiScale
+from deeplab_tf.serving import saved_model
+from deeplab_tf.serving.saved_model import METADATA_FILE, export_saved_model
+
+NAMES = ("road", "sky", "tree", "car", "sign")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return _network()
+
+
+def _network(**options):
+    network = build_model("vgg16_largefov", num_classes=5, width=1 / 16, **options)
+    head = network.get_layer("fc8_voc12")
+    rng = np.random.default_rng(0)  # the published initial weights are so small that all classes are alike
+    head.set_weights([rng.normal(0, 3, weight.shape) for weight in head.get_weights()])
+    return network
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "parent" / "model"
+    export_saved_model(model, path, flip=True, class_names=NAMES, palette=[(k, k, k) for k in range(5)],
+                       metadata={"trained_on": "miniature"})
+    return path
+
+
+def _small(num_classes=3, seed=0):
+    """One strided convolution: quick to trace, same geometry as the real networks."""
+    picture = keras.Input((None, None, 3))
+    initial = keras.initializers.RandomNormal(0, 0.05, seed=seed)
+    x = keras.layers.Rescaling(1 / 64, offset=-1.8)(picture)
+    return keras.Model(picture, keras.layers.Conv2D(num_classes, 9, 8, "same", kernel_initializer=initial)(x))
+
+
+def _picture(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def _encode(image, kind, **options):
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (50, 33), (23, 70)])
+def test_serving_default_equals_segment(exported, model, size):
+    image = _picture(*size)
+    answer = tf.saved_model.load(str(exported)).signatures["serving_default"](images=tf.constant(image[None]))
+    probabilities = segment(model, image, flip=True)
+    assert answer["probabilities"].dtype == tf.float32 and answer["labels"].dtype == tf.uint8
+    np.testing.assert_allclose(answer["probabilities"][0], probabilities, atol=1e-5)
+    np.testing.assert_array_equal(answer["labels"][0], answer["probabilities"][0].numpy().argmax(-1))
+    assert np.mean(answer["labels"][0].numpy() == probabilities.argmax(-1)) > 0.999
+
+
+def test_batch_equals_single_pictures(exported, model):
+    images = np.stack([_picture(30, 41, seed) for seed in range(3)])
+    answer = tf.saved_model.load(str(exported)).signatures["serving_default"](images=tf.constant(images))
+    for image, probabilities in zip(images, answer["probabilities"].numpy(), strict=True):
+        np.testing.assert_allclose(probabilities, segment(model, image, flip=True), atol=1e-5)
+
+
+def test_encoded_takes_files_of_different_kinds_and_sizes(exported, model):
+    photo, grey = _picture(45, 60), _picture(20, 31)[..., 0]
+    alpha = np.dstack([_picture(17, 17), np.full((17, 17), 9, np.uint8)])
+    files = [_encode(photo, "JPEG", quality=90), _encode(photo, "PNG"), _encode(grey, "PNG"), _encode(alpha, "PNG")]
+    seen = [np.array(Image.open(io.BytesIO(files[0]))), photo, np.stack([grey] * 3, -1), alpha[..., :3]]
+    answer = tf.saved_model.load(str(exported)).signatures["encoded"](encoded_images=tf.constant(files))
+    for png, image in zip(answer["label_png"].numpy(), seen, strict=True):
+        labels = np.array(Image.open(io.BytesIO(png)))
+        assert labels.dtype == np.uint8 and labels.shape == image.shape[:2]
+        assert np.mean(labels == segment(model, image, flip=True).argmax(-1)) > 0.995
+
+
+def test_logits_are_those_of_the_padded_picture(exported, model):
+    image = _picture(20, 31)
+    logits = tf.saved_model.load(str(exported)).signatures["logits"](images=tf.constant(image[None]))["logits"]
+    padded = np.tile(np.float32([122.675, 116.669, 104.008]), (25, 33, 1))
+    padded[:20, :31] = image
+    assert logits.shape == (1, 4, 5, 5) and logits.dtype == tf.float32
+    np.testing.assert_allclose(logits, model(padded[None]), rtol=1e-4, atol=1e-4)
+
+
+def test_serves_without_the_package(exported, tmp_path):
+    image = _picture(19, 28)
+    np.save(tmp_path / "image.npy", image)
+    program = (
+        "import sys, numpy as np, tensorflow as tf\n"
+        "served = tf.saved_model.load(sys.argv[1]).signatures['serving_default']\n"
+        "labels = served(images=tf.constant(np.load('image.npy')[None]))['labels'].numpy()\n"
+        "assert not any(name.startswith('deeplab_tf') for name in sys.modules)\n"
+        "np.save('labels.npy', labels)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, exported.resolve()], cwd=tmp_path, check=True, capture_output=True)
+    assert np.load(tmp_path / "labels.npy").shape == (1, 19, 28)
+
+
+def test_metadata_stands_beside_the_graph(exported):
+    about = json.loads((exported / METADATA_FILE).read_text())
+    assert about["class_names"] == list(NAMES) and about["palette"][4] == [4, 4, 4]
+    assert about["flip"] is True and about["output_stride"] == 8 and about["metadata"] == {"trained_on": "miniature"}
+    assert [path.name for path in exported.parent.iterdir()] == ["model"]
+
+
+def test_scales_and_multi_scale_networks(tmp_path):
+    network, image = _small(), _picture(30, 45)
+    scales = (0.5, 0.75, 1.0)
+    expected = segment(network, image, scales=scales)
+    export_saved_model(MultiScale(network, scales), tmp_path / "fused")
+    answer = tf.saved_model.load(str(tmp_path / "fused")).signatures["serving_default"](images=image[None])
+    np.testing.assert_allclose(answer["probabilities"][0], expected, atol=1e-5)
+
+
+def test_bfloat16_networks(tmp_path):
+    worst = export_saved_model(_network(precision="mixed_bfloat16", atrous_method="native"), tmp_path / "half")
+    assert worst["probabilities"] < 2e-2
+
+
+def test_more_than_256_classes_are_int32(tmp_path):
+    export_saved_model(_small(300), tmp_path / "many")
+    signatures = tf.saved_model.load(str(tmp_path / "many")).signatures
+    answer = signatures["serving_default"](images=_picture(9, 12)[None])
+    assert answer["labels"].dtype == tf.int32
+    png = signatures["encoded"](encoded_images=tf.constant([_encode(_picture(9, 12), "PNG")]))["label_png"]
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(png.numpy()[0]))), answer["labels"][0])
+
+
+def test_mismatch_is_loud_and_leaves_nothing(tmp_path, monkeypatch):
+    """An artefact whose graph pads otherwise than `segment` must not get out."""
+
+    class Wrong(Predictor):
+        def probabilities(self, images):
+            return super().probabilities(tf.roll(images, 3, axis=2))
+
+    model, path = _small(), tmp_path / "model"
+    export_saved_model(model, path)
+    before = sorted(file.name for file in tmp_path.rglob("*"))
+    module = saved_model.SegmentationModule
+    monkeypatch.setattr(saved_model, "SegmentationModule", lambda predictor: module(Wrong(model)))
+    with pytest.raises(RuntimeError, match="differs from segment by probabilities"):
+        export_saved_model(model, path, overwrite=True)
+    assert sorted(file.name for file in tmp_path.rglob("*")) == before
+    with pytest.raises(RuntimeError, match="not kept"):
+        export_saved_model(model, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_overwrites_only_a_saved_model_and_only_when_told(tmp_path):
+    network = _small()
+    path = tmp_path / "model"
+    export_saved_model(network, path)
+    with pytest.raises(UserError, match="--overwrite"):
+        export_saved_model(network, path)
+    network.set_weights([weight + 0.5 for weight in network.get_weights()])
+    export_saved_model(network, path, overwrite=True)
+    logits = tf.saved_model.load(str(path)).signatures["logits"](images=_picture(9, 9)[None])["logits"]
+    expected = Predictor(network).logits(tf.constant(_picture(9, 9)[None]))
+    np.testing.assert_allclose(logits, expected, rtol=1e-4)
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("text")
+    for target in (tmp_path / "mine", tmp_path / "mine" / "thesis.tex"):
+        with pytest.raises(UserError, match=target.name):
+            export_saved_model(network, target, overwrite=True)
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "text"
+
+
+def test_refuses_names_that_do_not_fit(model, tmp_path):
+    with pytest.raises(ValueError, match="class_names has 2 entries, expected 5"):
+        export_saved_model(model, tmp_path / "model", class_names=("a", "b"))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,118 @@
+"""The config: one place for defaults, checked once, JSON and flags both ways."""
+
+import dataclasses
+import subprocess
+import sys
+import time
+
+import pytest
+from absl import flags as absl_flags
+
+from deeplab_tf.config import ExperimentConfig, all_settings
+from deeplab_tf.errors import UserError
+from deeplab_tf.flags import config_from_flags, define_config, to_flagfile
+
+CHANGED = dict(model="resnet101_aspp", scales=(0.5, 0.75, 1.0), crop_size=353, head_rates=(6, 12, 18, 24), mirror=False,
+               augment_scales=(0.5, 1.5), data_dir="a b/c",
+               crf_w1=5.0, crf_normalization="after", seed=7, tile=None, weights=None)
+
+
+def parse(*arguments):
+    flags = absl_flags.FlagValues()
+    define_config(flags)
+    flags(["door", *arguments])
+    return flags
+
+
+def test_names_are_unique():
+    names = [flag for _, _, flag in all_settings()]
+    assert len(names) == len(set(names))
+
+
+def test_json_round_trip():
+    config = ExperimentConfig.create(**CHANGED)
+    assert ExperimentConfig.from_json(config.to_json()) == config != ExperimentConfig()
+
+
+def test_flagfile_round_trip(tmp_path):
+    config = ExperimentConfig.create(**CHANGED)
+    path = tmp_path / "x.flags"
+    path.write_text("# a comment\n\n" + to_flagfile(config))
+    assert config_from_flags(parse(f"--flagfile={path}")) == config
+
+
+def test_flag_defaults_are_the_configs():
+    assert config_from_flags(parse()) == ExperimentConfig()
+
+
+def test_only_given_flags_change_a_base():
+    base = ExperimentConfig.create(**CHANGED)
+    changed = config_from_flags(parse("--nocrf", "--seed=8"), base=base)
+    assert changed == base.replace(crf=False, seed=8)
+
+
+def test_every_setting_has_help():
+    for section, field, name in all_settings():
+        assert section == "crf" or field.metadata["help"], name
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (dict(crop_size=320), "--crop_size: got 320, expected 8n\\+1 .*take 313 or 321"),
+        (dict(crop_size=329, scales=(0.5, 0.75, 1.0)), "--crop_size: got 329, expected 32n\\+1"),
+        (dict(crop_size=325, output_stride=16), "expected 16n\\+1 .*take 321 or 337"),
+        (dict(model="resnet102"), "model: got 'resnet102', expected one of vgg16_fc6_7x7_r4"),
+        (dict(dataset="voc"), "--dataset: got 'voc', expected one of voc2012"),
+        (dict(policy="cosine"), "--policy: got 'cosine', expected one of poly, step"),
+        (dict(output_stride=7), "--output_stride: got 7"),
+        (dict(scales=(0.5, 0.75)), "--scales: .*scale 1 among them"),
+        (dict(batch_size=0), "--batch_size: got 0, expected a whole number from 1"),
+        (dict(momentum=1.0), "--momentum"),
+        (dict(crf_sigma_alpha=0), "sigma_alpha"),
+        (dict(no_such=1), "setting 'no_such' is unknown"),
+        (dict(precision="float16"), "--precision"),
+    ],
+)
+def test_wrong_settings_name_the_flag_and_the_way_out(settings, message):
+    with pytest.raises(UserError, match=message):
+        ExperimentConfig.create(**settings)
+
+
+def test_config_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ExperimentConfig().solver.steps = 3
+
+
+@pytest.mark.parametrize("text", ["not json", '{"stepps": 3}'])
+def test_a_damaged_config_file_is_named(text):
+    with pytest.raises(UserError):
+        ExperimentConfig.from_json(text, "DIR/config.json")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--batch_sizee=3"], "Unknown command line flag 'batch_sizee'. Did you mean: batch_size?"),
+        (["--batch_size=many"], "--batch_size=many"),
+        (["--flagfile=nowhere.flags"], "nowhere.flags"),
+        (["--crop_size=320"], "take 313 or 321"),
+        (["--augment_scales=1,x"], "--augment_scales: got '1,x', expected numbers separated by commas"),
+        ([], "--workdir is not set"),
+        (["--dataset=camvid", "--workdir=never_made"], "--data_dir is not set"),
+        (["--dataset=camvid", "--data_dir=nowhere", "--workdir=never_made"], "nowhere: no such data folder"),
+    ],
+)
+def test_wrong_flags_answer_in_one_line_without_tensorflow(arguments, message, tmp_path):
+    """Exit code 2, one line on stderr, TensorFlow not imported (the import alone takes longer than the two seconds)."""
+    code = (
+        "import sys, runpy; sys.argv = ['train', *sys.argv[1:]]\n"
+        "try:\n    runpy.run_module('deeplab_tf.train', run_name='__main__')\n"
+        "finally:\n    assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    start = time.monotonic()
+    result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert time.monotonic() - start < 60  # no clock in the judgement of speed: this only ends a hang
+    assert result.returncode == 2 and result.stdout == ""
+    assert len(result.stderr.strip().splitlines()) == 1 and result.stderr.startswith("error: ") and message in result.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,113 @@
+"""Checkpoints: whole or not there, and the one before where the newest is damaged."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from deeplab_tf.errors import UserError
+from deeplab_tf.models.deeplab import build_model
+from deeplab_tf.training.checkpoints import Checkpoints, latest, state_variables, write_npz
+from deeplab_tf.training.solver import CaffeSGD
+from deeplab_tf.weights.loading import load_weights
+
+
+def state(seed=0, classes=4, width=0.05):
+    model = build_model("vgg16_largefov", classes, width=width, seed=seed)
+    optimizer = CaffeSGD()
+    optimizer.build(model.trainable_variables)
+    random = np.random.default_rng(seed)
+    for variable in (*model.variables, *optimizer.variables):
+        if variable.dtype == "float32" and variable.shape:
+            variable.assign(random.normal(size=variable.shape).astype(np.float32))
+    return model, optimizer
+
+
+def values(model, optimizer):
+    return [np.array(v) for v in (*model.variables, *optimizer.variables)]
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_restores_every_variable_bit_by_bit(tmp_path):
+    saved, fresh = state(1), state(2)
+    Checkpoints(tmp_path).save(*saved, step=7)
+    assert not same(values(*saved), values(*fresh))
+    assert Checkpoints(tmp_path).restore(*fresh) == 7
+    assert same(values(*saved), values(*fresh))
+
+
+def test_every_variable_has_a_name_of_its_own():
+    model, _ = state()
+    assert {id(v) for v in state_variables(model).values()} == {id(v) for v in model.variables}
+
+
+def test_keeps_the_newest(tmp_path):
+    saved, checkpoints = state(), Checkpoints(tmp_path, keep=2)
+    for step in (10, 20, 30):
+        checkpoints.save(*saved, step=step)
+    assert [path.name for path in checkpoints.paths()] == ["step-00000030.npz", "step-00000020.npz"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "flipped"])
+def test_a_damaged_newest_falls_back_and_says_so(tmp_path, damage, caplog):
+    first, second, fresh = state(1), state(2), state(3)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(*first, step=10)
+    path = checkpoints.save(*second, step=20)
+    data = bytearray(path.read_bytes())
+    if damage == "flipped":
+        data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data[: {"truncated": len(data) // 2, "empty": 0, "flipped": len(data)}[damage]])
+    with caplog.at_level(logging.WARNING):
+        assert checkpoints.restore(*fresh) == 10
+    assert same(values(*fresh), values(*first)) and str(path) in caplog.text
+
+
+def test_all_damaged_is_an_error_not_a_fresh_start(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(*state(), step=10).write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match="none of its 1 checkpoints"):
+        checkpoints.restore(*state())
+
+
+def test_another_model_is_refused_untouched(tmp_path):
+    Checkpoints(tmp_path).save(*state(1), step=10)
+    other = state(2, classes=5)
+    before = values(*other)
+    with pytest.raises(UserError, match="checkpoint of another model.*fc8_voc12"):
+        Checkpoints(tmp_path).restore(*other)
+    assert same(before, values(*other))
+
+
+def test_a_failed_write_leaves_the_last_good_one(tmp_path, monkeypatch):
+    saved, checkpoints = state(1), Checkpoints(tmp_path)
+    checkpoints.save(*saved, step=10)
+
+    def full(*arguments, **named):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(UserError, match="No space left"):
+        checkpoints.save(*state(2), step=20)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000010.npz"]
+    fresh = state(3)
+    assert checkpoints.restore(*fresh) == 10 and same(values(*fresh), values(*saved))
+
+
+def test_a_checkpoint_is_a_weights_file(tmp_path):
+    saved, fresh = state(1), state(2)
+    path = Checkpoints(tmp_path).save(*saved, step=10)
+    report = load_weights(fresh[0], path)
+    assert not report.reinitialised
+    for a, b in zip(saved[0].weights, fresh[0].weights, strict=True):
+        assert np.array_equal(a, b), a.path
+
+
+def test_latest_says_what_is_missing(tmp_path):
+    with pytest.raises(UserError, match="no checkpoint"):
+        latest(tmp_path)
+    write_npz(tmp_path / "checkpoints" / "step-00000003.npz", {"a/b": np.zeros(1)})
+    assert latest(tmp_path).name == "step-00000003.npz"

@@ -1,0 +1,104 @@
+"""The run as a user starts it: resume, log, signals, refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+FLAGS = ["--model=vgg16_largefov", "--dataset=miniature", "--width=0.05", "--crop_size=65", "--batch_size=2", "--save_every=3",
+         "--log_every=1", "--steps=8", "--base_learning_rate=0.01", "--augment_scales=0.75,1"]
+
+
+def start(workdir, *flags, data_dir):
+    return subprocess.Popen(
+        [sys.executable, "-m", "deeplab_tf.train", *FLAGS, f"--data_dir={data_dir}", f"--workdir={workdir}", *flags],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def finish(process, code=0):
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == code, err[-3000:]
+    return out, err
+
+
+def weights(workdir):
+    newest = max((workdir / "checkpoints").glob("step-*.npz"))
+    with np.load(newest) as file:
+        return newest.name, {name: file[name] for name in file.files}
+
+
+def lines(workdir):
+    return [json.loads(line) for line in (workdir / "train.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    from deeplab_tf.datasets import miniature
+
+    return miniature.ensure(tmp_path_factory.mktemp("miniature"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, data_dir):
+    workdir = tmp_path_factory.mktemp("whole")
+    out, _ = finish(start(workdir, data_dir=data_dir))
+    assert out.startswith("trained vgg16_largefov for 8 steps, loss ")
+    return workdir
+
+
+def test_a_run_leaves_its_description_and_log(uninterrupted):
+    assert {path.name for path in uninterrupted.iterdir()} == {
+        "config.json", "dataset.json", "flags.txt", "checkpoints", "train.jsonl"}
+    log = lines(uninterrupted)
+    assert [line["step"] for line in log] == list(range(1, 9))
+    assert log[0]["learning_rate"] == pytest.approx(0.01) and all(np.isfinite(line["loss"]) for line in log)
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, data_dir):
+    """kill -9 after some checkpoint: the finished run has the same bits and the same losses."""
+    process = start(tmp_path, data_dir=data_dir)
+    deadline = time.monotonic() + 240
+    while not list(tmp_path.glob("checkpoints/step-*.npz")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    out, err = finish(start(tmp_path, data_dir=data_dir))
+    assert "resuming" in err
+    (name, resumed), (expected_name, expected) = weights(tmp_path), weights(uninterrupted)
+    assert name == expected_name and resumed.keys() == expected.keys()
+    assert all(np.array_equal(resumed[key], expected[key]) for key in expected)
+    assert [line["loss"] for line in lines(tmp_path)] == [line["loss"] for line in lines(uninterrupted)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_ends_cleanly(tmp_path, data_dir, number):
+    process = start(tmp_path, "--steps=100000", "--save_every=100000", data_dir=data_dir)
+    deadline = time.monotonic() + 240
+    while len(lines(tmp_path)) < 3 if (tmp_path / "train.jsonl").exists() else True:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    os.kill(process.pid, number)
+    out, err = finish(process)
+    assert "interrupted after step" in out and "Traceback" not in err
+    step = int(out.split("step ")[1].split()[0])
+    assert weights(tmp_path)[0] == f"step-{step:08d}.npz"
+
+
+def test_another_experiment_in_the_folder_is_refused(uninterrupted, data_dir):
+    before = {path: path.read_bytes() for path in uninterrupted.rglob("*") if path.is_file()}
+    _, err = finish(start(uninterrupted, "--batch_size=4", data_dir=data_dir), code=2)
+    assert err.strip().splitlines()[-1].startswith("error: --workdir") and "batch_size 2 there, 4 now" in err
+    assert before == {path: path.read_bytes() for path in uninterrupted.rglob("*") if path.is_file()}
+
+
+def test_a_loss_that_is_not_finite_names_the_pictures(tmp_path, data_dir):
+    _, err = finish(start(tmp_path, "--base_learning_rate=1e12", "--steps=50", data_dir=data_dir), code=2)
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("error: step ") and "the loss is" in last and "pictures 0" in last
