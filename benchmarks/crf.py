@@ -14,7 +14,6 @@ import json
 import multiprocessing
 import os
 import pathlib
-import resource
 import statistics
 import tempfile
 import time
@@ -199,22 +198,34 @@ def large(rounds, threads) -> dict:
 def memory(threads) -> dict:
     """Peak memory of one call in a process of its own, 500x375x21, above what was in use before."""
     figures = {}
-    context = multiprocessing.get_context("spawn")
-    for sigmas in SETTINGS:
-        with concurrent.futures.ProcessPoolExecutor(2, mp_context=context, max_tasks_per_child=1) as pool:
-            ours, theirs = (pool.submit(_peak, one, sigmas, threads).result() for one in ("auto", "pydensecrf"))
-        figures[str(sigmas)] = {"ours_mb": ours, "pydensecrf_mb": theirs, "ratio": ours / theirs}
-        print(f"memory, sigmas {sigmas}: {ours:.0f} MB, pydensecrf {theirs:.0f} MB")
+    with tempfile.TemporaryDirectory(prefix="deeplab_tf_crf_") as folder:
+        for name, array in zip(("image", "probs"), Synthetic()("0"), strict=True):
+            np.save(f"{folder}/{name}.npy", array)
+        for sigmas in SETTINGS:
+            ours, theirs = (_in_own_process(_peak, folder, one, sigmas, threads) for one in ("auto", "pydensecrf"))
+            figures[str(sigmas)] = {"ours_mb": ours, "pydensecrf_mb": theirs, "ratio": ours / theirs}
+            print(f"memory, sigmas {sigmas}: {ours:.0f} MB, pydensecrf {theirs:.0f} MB")
     return figures
 
 
-def _peak(backend, sigmas, threads):
-    image, probs = Synthetic()("0")
+def _in_own_process(function, *arguments):
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def _peak(folder, backend, sigmas, threads):
+    image, probs = np.load(f"{folder}/image.npy"), np.load(f"{folder}/probs.npy")
     crf = DenseCRF(CrfParams(4, *sigmas[:2], 3, sigmas[2]), backend, threads=threads)
     crf(image[:8, :8], probs[:8, :8])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _most_resident()
     crf(image, probs)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (_most_resident() - before) / 1024
+
+
+def _most_resident():
+    """Largest resident size of this process so far, KiB; getrusage would count the parent's before exec."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def search(source, count, threads) -> dict:

@@ -2,7 +2,8 @@
 
     python -m deeplab_tf.benchmark data [--rounds=5] [--pictures=96] [--memory_samples=50000] [--threads=2]
 
-All variants run in turn in every round; the ratios are medians over the rounds. The memory part reads that many samples
+All variants run in turn in every round; the ratios are medians over the rounds, by the clock and by processor time (the
+one to look at on a machine that others use as well). The memory part reads that many samples
 through the training pipeline and prints the resident memory on the way; 0 leaves it out.
 """
 
@@ -104,27 +105,30 @@ def bare_decode(samples, steps: int, threads: int):
     return dataset.batch(BATCH).take(steps).prefetch(2).with_options(options)
 
 
-def measure(variants: dict[str, Callable], pictures: int, rounds: int) -> dict[str, list[float]]:
-    """Pictures a second of every variant in every round, after one warm-up step each."""
+def measure(variants: dict[str, Callable], pictures: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Pictures a second, by the clock and by processor time, of every variant in every round, after a warm-up step."""
     steps = max(pictures // BATCH, 2)
-    rates: dict[str, list[float]] = {name: [] for name in variants}
+    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
     for _ in range(rounds):
         for name, batches in variants.items():
             iterator = iter(batches(steps + 1))
             next(iterator)
-            start = time.perf_counter()
-            count = sum(1 for _ in iterator)
-            rates[name].append(count * BATCH / (time.perf_counter() - start))
+            clock, processor = time.perf_counter(), time.process_time()
+            count = BATCH * sum(1 for _ in iterator)
+            rates[name].append((count / (time.perf_counter() - clock), count / (time.process_time() - processor)))
     return rates
 
 
-def report(rates: dict[str, list[float]]) -> list[str]:
-    """A line a variant: median rate and median ratio to bare decoding in the same round."""
-    bare = rates["bare decode"]
+def report(rates: dict[str, list[tuple[float, float]]]) -> list[str]:
+    """A line a variant: median rates and median ratios to bare decoding in the same round."""
     lines = []
     for name, values in rates.items():
-        ratio = statistics.median(value / base for value, base in zip(values, bare, strict=True))
-        lines.append(f"{name:28} {statistics.median(values):7.1f} pictures/s  {ratio:5.2f} of bare decoding")
+        texts = []
+        for column, unit in enumerate(("pictures/s", "pictures/processor second")):
+            pairs = [(value[column], bare[column]) for value, bare in zip(values, rates["bare decode"], strict=True)]
+            rate, ratio = statistics.median(v for v, _ in pairs), statistics.median(v / b for v, b in pairs)
+            texts.append(f"{rate:7.1f} {unit} ({ratio:4.2f} of bare decoding)")
+        lines.append(f"{name:25} {', '.join(texts)}")
     return lines
 
 

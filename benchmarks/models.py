@@ -213,8 +213,9 @@ def field_of_view(name: str) -> int:
 
 def _line(row: Row) -> str:
     text = (
-        f"{row.model:18} {row.method:14} {row.precision:14} {row.run:7} {row.size:4} x {row.batch}  {row.parameters:11,d} parameters"
-        f"  FOV {row.field_of_view:4}  {row.images:7.3f} images/s  {row.gflops:7.1f} GFLOP/s  {row.of_matmul:5.2f} of matmul"
+        f"{row.model:18} {row.method:14} {row.precision:14} {row.run:7} {row.size:4} x {row.batch}  "
+        f"{row.parameters:11,d} parameters  field of view {row.field_of_view:4}  {row.images:7.3f} images/s  "
+        f"{row.gflops:7.1f} GFLOP/s  {row.of_matmul:5.2f} of matmul"
     )
     text += "" if row.over_torch is None else f"  {row.over_torch:5.2f} x torch"
     return text + ("" if row.peak_megabytes is None else f"  peak {row.peak_megabytes:,.0f} MB")

@@ -1,10 +1,10 @@
 """Turns a data set as its owners publish it into id masks and lists.
 
-    python -m deeplab_tf.prepare_data NAME --source=DIR[,DIR…] --out=DIR
+    python -m deeplab_tf.prepare_data NAME --source=DIR[,DIR…] --out=DIR [--records=DIR]
 
-NAME is a data set (voc2012, pascal_context, pascal_person_part, coco_voc, coco; the others are read as published and
-only counted). A stopped run goes on where it was; the counts are printed beside the published ones. data/README.md
-says where to get each data set and how it lies on disk.
+NAME is a data set: voc2012, pascal_context, pascal_person_part, coco_voc or coco; the others are read as published and only
+counted. --records also writes it as TFDS shards. A stopped run goes on where it was; the counts are printed beside the
+published ones. data/README.md says where to get each data set and how it lies on disk.
 """
 
 from absl import flags as absl_flags
@@ -17,6 +17,7 @@ from deeplab_tf.flags import run
 def define(flags):
     absl_flags.DEFINE_list("source", [], "folders with what the owners publish, comma separated", flag_values=flags)
     absl_flags.DEFINE_string("out", None, "folder to write: masks/ID.png and SPLIT.txt", flag_values=flags)
+    absl_flags.DEFINE_string("records", None, "folder for TFDS shards of the data set as well", flag_values=flags)
     absl_flags.DEFINE_integer("workers", None, "processes (default: one a processor)", 1, flag_values=flags)
 
 
@@ -32,6 +33,10 @@ def main(flags, arguments):
     from deeplab_tf.datasets.prepare.runner import prepare
 
     prepare(spec.name, flags.source, flags.out or "", flags.workers)
+    if flags.records:
+        from deeplab_tf.datasets.tfds.builders import write_records
+
+        print(f"records: {write_records(spec.name, flags.out if converted else flags.source[0], flags.records)}")
 
 
 if __name__ == "__main__":

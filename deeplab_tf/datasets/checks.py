@@ -19,9 +19,9 @@ from deeplab_tf.errors import UserError
 
 # An interpolated mask climbs from one id to the next over pixels in between; in drawn masks such pixels are rare.
 _MAX_RAMP_SHARE, _MIN_RAMP_PIXELS = 0.2, 20
-# Pictures whose 12x12 thumbnails differ by at most so many levels (of 255, mean over pixels and colours) are the same.
-_NEAR_DUPLICATE_LEVELS = 2.0
-_THUMBNAIL = (12, 12)
+# Pictures whose grey 16x16 thumbnails differ by at most so many levels of 255 on average are the same.
+_NEAR_DUPLICATE_LEVELS = 1.5
+_THUMBNAIL = (16, 16)
 _ORIENTATION = 0x0112  # EXIF tag
 
 
@@ -44,7 +44,7 @@ class Checked:
     findings: list[Finding]
     values: Counter = dataclasses.field(default_factory=Counter)  # value or colour in the mask file -> pixels
     histogram: np.ndarray | None = None  # int64 [256] by train id, where the mask can be read
-    thumbnail: np.ndarray | None = None  # int16 [12, 12, 3]
+    thumbnail: np.ndarray | None = None  # int16 [16, 16]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +108,8 @@ def _check_image(path: str, result: Checked) -> tuple[int, int] | None:
     except (UserError, OSError, UnidentifiedImageError, ValueError) as error:
         result.findings.append(Finding(path, _without(path, error)))
         return None
-    result.thumbnail = cv2.resize(image, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.int16)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    result.thumbnail = cv2.resize(grey, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.int16)
     return image.shape[:2]
 
 
@@ -236,7 +237,7 @@ def _pairs_alike(before: list[Checked], after: list[Checked], other: str) -> Ite
     for one in after:
         if one.thumbnail is None or not before:
             continue
-        distances = np.abs(thumbnails - one.thumbnail).mean((1, 2, 3))
+        distances = np.abs(thumbnails - one.thumbnail).mean((1, 2))
         nearest = int(distances.argmin())
         if distances[nearest] <= _NEAR_DUPLICATE_LEVELS:
             yield Finding(one.sample.image, f"looks the same as {before[nearest].sample.image} of split {other!r}")

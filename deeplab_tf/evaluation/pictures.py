@@ -6,13 +6,13 @@ import io
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 import tqdm
 from PIL import Image
 
+from deeplab_tf.crf.stage import refine_stream
 from deeplab_tf.datasets.readers import read_image
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.inference import segment
@@ -76,24 +76,23 @@ def predict_pictures(
     """
     out_dir = pathlib.Path(out_dir)
     targets = _targets(pictures, out_dir, overwrite)
-    images = {picture: read_image(picture) for picture in pictures[:1]}  # a wrong first file ends before anything is made
+    read_image(pictures[0])  # a wrong first file ends before anything is made
+    _make_folder(out_dir)
 
-    def finish(image, probabilities, target):
-        _write(image, (probabilities if crf is None else crf(image, probabilities)).argmax(-1), target, palette)
-
-    with ThreadPoolExecutor(crf_workers) as pool, tqdm.tqdm(total=len(pictures), unit="picture", dynamic_ncols=True) as bar:
-        waiting = []
+    def stream():
         for picture, target in zip(pictures, targets, strict=True):
-            image = images.pop(picture, None)
-            image = read_image(picture) if image is None else image
-            waiting.append(pool.submit(finish, image, segment(model, image, flip=flip, tile=tile), target))
-            if len(waiting) > crf_workers:
-                waiting.pop(0).result()
-                bar.update()
-        for future in waiting:
-            future.result()
-            bar.update()
+            image = read_image(picture)
+            yield (image, target), image, segment(model, image, flip=flip, tile=tile)
+
+    refined = refine_stream(crf or _as_they_are, stream(), crf_workers, ahead=crf_workers)
+    for (image, target), probabilities in tqdm.tqdm(refined, total=len(pictures), unit="picture", dynamic_ncols=True):
+        _write(image, probabilities.argmax(axis=-1), target, palette)
     return targets
+
+
+def _as_they_are(image: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """In place of a CRF."""
+    return probabilities
 
 
 def _targets(pictures, out_dir, overwrite) -> list[pathlib.Path]:
@@ -103,11 +102,14 @@ def _targets(pictures, out_dir, overwrite) -> list[pathlib.Path]:
             raise UserError(f"{picture}: another picture has the same name and would be written to {target}; run them apart.")
         if target.exists() and not overwrite:
             raise UserError(f"{target} is there already; give --overwrite or another --out.")
+    return targets
+
+
+def _make_folder(out_dir: pathlib.Path) -> None:
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {out_dir}: cannot be made ({error.strerror}); choose another folder.") from error
-    return targets
 
 
 def _write(image: np.ndarray, labels: np.ndarray, target: pathlib.Path, palette) -> None:

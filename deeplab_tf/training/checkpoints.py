@@ -20,6 +20,7 @@ from deeplab_tf.weights.loading import canonical_variables
 
 _log = logging.getLogger(__name__)
 _STEP = "training/step"
+_TRAINED = "training/variables"
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError)
 
 
@@ -52,34 +53,73 @@ class Checkpoints:
         Raises:
           UserError: the disk refuses; what was there stays as it was.
         """
-        arrays = {name: np.asarray(variable) for name, variable in state_variables(model).items()}
-        arrays |= {f"solver/{i:04d}": np.asarray(variable) for i, variable in enumerate(optimizer.variables)}
+        variables = state_variables(model) | _solver_variables(optimizer)
+        arrays = {name: np.asarray(variable) for name, variable in variables.items()}
+        trainable = {id(variable) for variable in model.trainable_variables}
+        trained = [name for name, variable in variables.items() if id(variable) in trainable]
         path = self.folder / f"step-{step:08d}.npz"
-        write_npz(path, arrays | {_STEP: np.int64(step)})
+        write_npz(path, arrays | {_STEP: np.int64(step), _TRAINED: np.array(trained)})
         for old in self.paths()[self.keep :]:
             old.unlink()
         return path
 
-    def restore(self, model, optimizer) -> int:
-        """Restores the newest checkpoint that can be read; returns its step, 0 where there is none.
+    def newest(self) -> SavedState | None:
+        """The newest checkpoint that can be read, None where there is none at all.
 
         Raises:
-          UserError: the newest readable one is of another model, or all are damaged.
+          UserError: there are some, but all are damaged.
         """
         paths = self.paths()
         for path in paths:
             try:
                 with np.load(path) as file:
                     arrays = {name: file[name] for name in file.files}
-                step = int(arrays.pop(_STEP))
+                return SavedState(path, int(arrays.pop(_STEP)), tuple(arrays.pop(_TRAINED).tolist()), arrays)
             except _DAMAGE as error:
                 _log.warning("%s is damaged (%s): falling back to the checkpoint before it", path, error)
-                continue
-            _assign(path, arrays, model, optimizer)
-            return step
         if paths:
             raise UserError(f"{self.folder}: none of its {len(paths)} checkpoints can be read; delete them to start anew.")
-        return 0
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedState:
+    """What a checkpoint holds.
+
+    Attributes:
+      path: its file.
+      step: steps done.
+      trained: names of the variables that were trained.
+      arrays: name -> value of every variable of the model and the solver.
+    """
+
+    path: pathlib.Path
+    step: int
+    trained: tuple[str, ...]
+    arrays: dict[str, np.ndarray]
+
+    def assign_to(self, model, optimizer) -> None:
+        """Sets every variable, or none.
+
+        Raises:
+          UserError: the checkpoint is of another model.
+        """
+        targets, arrays = state_variables(model) | _solver_variables(optimizer), self.arrays
+        wrong = sorted(
+            name for name in targets.keys() | arrays.keys()
+            if name not in arrays or name not in targets or arrays[name].shape != tuple(targets[name].shape)
+        )
+        if wrong:
+            raise UserError(
+                f"{self.path}: checkpoint of another model ({len(wrong)} of {len(targets)} variables differ, first "
+                f"{wrong[0]}), expected one of {model.name}; give another --workdir."
+            )
+        for name, variable in targets.items():
+            variable.assign(arrays[name])
+
+
+def _solver_variables(optimizer) -> dict[str, object]:
+    return {f"solver/{i:04d}": variable for i, variable in enumerate(optimizer.variables)}
 
 
 def latest(folder: pathlib.Path) -> pathlib.Path:
@@ -112,17 +152,3 @@ def write_npz(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
         partial.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written ({error.strerror}); free the disk or choose another folder.") from error
 
-
-def _assign(path, arrays, model, optimizer) -> None:
-    targets = state_variables(model) | {f"solver/{i:04d}": v for i, v in enumerate(optimizer.variables)}
-    wrong = sorted(
-        name for name in targets.keys() | arrays.keys()
-        if name not in arrays or name not in targets or arrays[name].shape != tuple(targets[name].shape)
-    )
-    if wrong:
-        raise UserError(
-            f"{path}: checkpoint of another model ({len(wrong)} of {len(targets)} variables differ, first {wrong[0]}), "
-            f"expected one of {model.name}; give another --workdir."
-        )
-    for name, variable in targets.items():
-        variable.assign(arrays[name])

@@ -9,14 +9,14 @@ import pathlib
 import keras
 
 from deeplab_tf.config import ExperimentConfig, all_settings
-from deeplab_tf.datasets.frequencies import median_frequency_weights
 from deeplab_tf.datasets.pipeline import training_batches, user_errors
 from deeplab_tf.datasets.samples import Sample
 from deeplab_tf.datasets.specs import DatasetSpec
+from deeplab_tf.datasets.statistics import class_frequencies, median_frequency_weights
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment import model_of
 from deeplab_tf.runs import dataset_of, load_config, samples_of, save_description
-from deeplab_tf.training.checkpoints import Checkpoints
+from deeplab_tf.training.checkpoints import Checkpoints, state_variables
 from deeplab_tf.training.loop import run_steps
 from deeplab_tf.training.schedules import learning_rate
 from deeplab_tf.training.solver import CaffeSGD
@@ -46,14 +46,22 @@ def train(config: ExperimentConfig, workdir: str | os.PathLike) -> dict:
     spec = dataset_of(config)
     samples = samples_of(config, spec, config.data.train_split)
     class_weights = _class_weights(solver.class_weights, spec, samples)
+    if (workdir / "config.json").exists():
+        _refuse_other_experiment(config, workdir)
+    checkpoints = Checkpoints(workdir / "checkpoints", solver.keep_checkpoints)
+    saved = checkpoints.newest()
+    start = saved.step if saved else 0
+
     keras.utils.set_random_seed(solver.seed)
     model = model_of(config, spec.num_classes)
+    _unfreeze(model, saved.trained if saved else _initial_weights(model, config))
     optimizer = _optimizer(solver)
     step = make_step(
         model, optimizer, iter_size=solver.iter_size, ignore_label=spec.ignore_label, class_weights=class_weights
     )
-    checkpoints = Checkpoints(workdir / "checkpoints", solver.keep_checkpoints)
-    start = _start(config, workdir, model, optimizer, checkpoints)
+    if saved:
+        saved.assign_to(model, optimizer)
+        _log.info("resuming %s after step %d", workdir, start)
     _open_workdir(config, spec, workdir)
     if start >= solver.steps:
         return {"step": start, "loss": None, "interrupted": False, "checkpoint": str(checkpoints.paths()[0])}
@@ -80,21 +88,25 @@ def _optimizer(solver) -> CaffeSGD:
 def _class_weights(kind: str, spec: DatasetSpec, samples: tuple[Sample, ...]) -> tuple[float, ...] | None:
     if kind == "none":
         return None
-    weights = median_frequency_weights(spec, samples)
+    weights = median_frequency_weights(class_frequencies(spec, samples))
     _log.info("class weights: %s", ", ".join(f"{n} {w:.2f}" for n, w in zip(spec.class_names, weights, strict=True)))
-    return weights
+    return tuple(map(float, weights))
 
 
-def _start(config: ExperimentConfig, workdir: pathlib.Path, model, optimizer, checkpoints: Checkpoints) -> int:
-    """Restores the newest checkpoint, or loads the initial weights; returns the step to go on from."""
-    if (workdir / "config.json").exists():
-        _refuse_other_experiment(config, workdir)
-    start = checkpoints.restore(model, optimizer)
-    if start:
-        _log.info("resuming %s after step %d", workdir, start)
-    elif config.model.weights:
-        _log.info("%s", load_weights(model, config.model.weights, seed=config.solver.seed).table())
-    return start
+def _initial_weights(model, config: ExperimentConfig) -> tuple[str, ...]:
+    """Loads them where the config names some; returns the variables that a grown network must train besides."""
+    if not config.model.weights:
+        return ()
+    report = load_weights(model, config.model.weights, seed=config.solver.seed)
+    _log.info("%s", report.table())
+    return report.grown
+
+
+def _unfreeze(model, names: tuple[str, ...]) -> None:
+    """Lets the solver train `names` too, which frozen batch norm would keep fixed."""
+    for name, variable in state_variables(model).items():
+        if name in names:
+            variable.trainable = True
 
 
 def _open_workdir(config: ExperimentConfig, spec: DatasetSpec, workdir: pathlib.Path) -> None:

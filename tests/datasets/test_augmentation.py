@@ -98,7 +98,9 @@ def test_resizing_is_cv2s():
 
 def test_scales_are_drawn_evenly_from_a_set_or_a_range():
     draws = np.linspace(0, 1, 1000, endpoint=False, dtype=np.float32)
-    chosen, counts = np.unique([augmentation.pick_scale(tf.constant(d), SCALES).numpy() for d in draws[::5]], return_counts=True)
+    chosen, counts = np.unique(
+        [augmentation.pick_scale(tf.constant(d), SCALES).numpy() for d in draws[::5]], return_counts=True
+    )
     assert np.allclose(chosen, SCALES) and (counts == 40).all()
     ranged = augmentation.pick_scale(tf.constant(draws), scale_range=(0.5, 1.5)).numpy()
     assert ranged.min() == 0.5 and 1.49 < ranged.max() < 1.5

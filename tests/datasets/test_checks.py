@@ -120,7 +120,7 @@ def test_duplicates_within_and_between_splits(folder):
     root, spec = folder
     (root / "val.txt").write_text("images/val/p7.jpg masks/val/p7.png\nimages/val/p7.jpg masks/val/p7.png\n")
     picture = Image.open(root / "images/train/p1.jpg")
-    picture.save(root / "images/val/p7.jpg", quality=60)
+    picture.save(root / "images/val/p7.jpg", quality=85)
     mask = Image.open(root / "masks/train/p1.png")
     mask.save(root / "masks/val/p7.png")
     texts = [finding.text for finding in check(folder).findings]
@@ -135,7 +135,10 @@ def test_duplicates_within_and_between_splits(folder):
 def test_proposed_mappings(folder, values, mapping):
     root, spec = folder
     for path in root.glob("masks/*/*.png"):
-        rewrite(path, lambda ids: np.array(values, np.uint8)[np.minimum(np.arange(ids.size) % len(values), 3).reshape(ids.shape)])
+        rewrite(
+            path,
+            lambda ids: np.array(values, np.uint8)[np.minimum(np.arange(ids.size) % len(values), 3).reshape(ids.shape)],
+        )
     assert check(folder).mapping == mapping
 
 

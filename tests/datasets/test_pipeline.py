@@ -62,7 +62,11 @@ def test_evaluation_keeps_file_order_and_size(folder):
 @pytest.mark.parametrize(
     "name, spoil, message",
     [
-        ("masks/train/p3.png", lambda path: Image.fromarray(np.full((43, 56), 21, np.uint8)).save(path), "label id 21 "),
+        (
+            "masks/train/p3.png",
+            lambda path: Image.fromarray(np.full((43, 56), 21, np.uint8)).save(path),
+            "label id 21 ",
+        ),
         ("masks/train/p3.png", lambda path: Image.fromarray(np.zeros((43, 55), np.uint8)).save(path), "55x43 .* 56x43"),
         ("masks/train/p3.png", lambda path: path.write_bytes(path.read_bytes()[:60]), "cannot be read"),
         ("masks/train/p3.png", lambda path: path.write_bytes(b""), "no PNG"),
@@ -110,7 +114,10 @@ def test_lists_of_ids_and_of_paths_with_blanks(folder):
     for line in ("ü p1", "images/ü p1.jpg masks/ü p1.png", "images/ü p1.jpg\tmasks/ü p1.png"):
         (root / "some.txt").write_text(line + "\n", encoding="utf-8")
         (sample,) = list_samples(spec, root, "some")
-        assert sample.id == "ü p1" and readers.read_label(sample.label, spec).shape == readers.read_image(sample.image).shape[:2]
+        assert (
+            sample.id == "ü p1"
+            and readers.read_label(sample.label, spec).shape == readers.read_image(sample.image).shape[:2]
+        )
     (root / "some.txt").write_text("ü p1\nü p1\n", encoding="utf-8")
     with pytest.raises(UserError, match="stands twice"):
         list_samples(spec, root, "some")
@@ -121,6 +128,10 @@ def test_wrong_arguments():
 
     with pytest.raises(UserError, match="empty"):
         pipeline.training_batches(specs.get_dataset("voc2012"), (), crop_size=33, batch_size=1)
-    for wrong in ({"batch_size": 3, "shard_count": 2}, {"batch_size": 2, "shard_index": 1}, {"batch_size": 1, "scales": ()}):
+    for wrong in (
+        {"batch_size": 3, "shard_count": 2},
+        {"batch_size": 2, "shard_index": 1},
+        {"batch_size": 1, "scales": ()},
+    ):
         with pytest.raises(ValueError):
             pipeline.batches_of(None, 4, crop_size=33, **wrong)

@@ -80,7 +80,7 @@ def test_person_parts_are_merged_in_order():
     expected[:, :3], expected[:2] = 2, 4
     assert np.array_equal(merged, expected)
     assert person_part.merge_parts([thing("dog", ("head", left)), thing("person")]) is None
-    assert len(person_part.PART_IDS) == 24 - 1 and set(person_part.PART_IDS.values()) == set(range(1, 7))
+    assert len(person_part.PART_IDS) == 24 and set(person_part.PART_IDS.values()) == set(range(1, 7))
 
 
 def test_real_person_part_files(test_data, tmp_path):
@@ -182,6 +182,12 @@ def test_real_coco_crowds(test_data, tmp_path):
 
 
 def test_wrong_calls_of_the_door(tmp_path):
-    for arguments in (["nope"], [], ["coco"], ["coco", "--source=/nowhere", f"--out={tmp_path}"], ["coco", f"--source={tmp_path}", "--out=x"]):
+    for arguments in (
+        ["nope"],
+        [],
+        ["coco"],
+        ["coco", "--source=/nowhere", f"--out={tmp_path}"],
+        ["coco", f"--source={tmp_path}", "--out=x"],
+    ):
         done = prepare(*arguments)
         assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, done.stderr

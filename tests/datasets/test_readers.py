@@ -96,7 +96,9 @@ def test_grey_alpha_palette_and_deep_pictures(tmp_path):
     rgba = RANDOM.integers(0, 256, (13, 17, 4), np.uint8)
     Image.fromarray(rgba).save(tmp_path / "alpha.png")
     alpha = rgba[..., 3:] / 255.0
-    assert np.abs(readers.read_image(tmp_path / "alpha.png") - (rgba[..., :3] * alpha + 255 * (1 - alpha))).max() <= 0.51
+    assert (
+        np.abs(readers.read_image(tmp_path / "alpha.png") - (rgba[..., :3] * alpha + 255 * (1 - alpha))).max() <= 0.51
+    )
     for name in ("grey.jpg", "grey.png"):
         Image.fromarray(rgba[..., 0]).save(tmp_path / name)
         expected = np.asarray(Image.open(tmp_path / name))
@@ -104,14 +106,19 @@ def test_grey_alpha_palette_and_deep_pictures(tmp_path):
     cv2.imwrite(str(tmp_path / "deep.png"), rgba[..., :3].astype(np.uint16) * 257)
     assert np.array_equal(readers.read_image(tmp_path / "deep.png"), rgba[..., 2::-1])
     Image.fromarray(IDS % 21, "P").save(tmp_path / "palette.png")
-    assert np.array_equal(readers.read_image(tmp_path / "palette.png"), np.asarray(Image.open(tmp_path / "palette.png").convert("RGB")))
+    assert np.array_equal(
+        readers.read_image(tmp_path / "palette.png"), np.asarray(Image.open(tmp_path / "palette.png").convert("RGB"))
+    )
 
 
 @pytest.mark.parametrize("keep", [0, 5, 20, 33, 60, -30])
 def test_broken_files_are_named(tmp_path, keep):
     Image.fromarray(RANDOM.integers(0, 256, (30, 40, 3), np.uint8)).save(tmp_path / "bäd x.jpg")
     Image.fromarray(IDS).save(tmp_path / "bäd x.png")
-    for path, read in ((tmp_path / "bäd x.jpg", readers.read_image), (tmp_path / "bäd x.png", lambda p: readers.read_label(p, VOC))):
+    for path, read in (
+        (tmp_path / "bäd x.jpg", readers.read_image),
+        (tmp_path / "bäd x.png", lambda p: readers.read_label(p, VOC)),
+    ):
         path.write_bytes(path.read_bytes()[:keep])
         with pytest.raises(UserError, match="bäd x"):
             read(path)
@@ -134,6 +141,7 @@ def test_real_cityscapes_masks_agree(test_data):
     assert len(paths) == 2
     for path in paths:
         ids, train_ids, colors = (
-            readers.read_label(str(path).replace("labelIds", kind), spec) for kind in ("labelIds", "labelTrainIds", "color")
+            readers.read_label(str(path).replace("labelIds", kind), spec)
+            for kind in ("labelIds", "labelTrainIds", "color")
         )
         assert np.array_equal(ids, train_ids) and np.array_equal(ids, colors)

@@ -8,7 +8,14 @@ from deeplab_tf.errors import UserError
 
 
 def test_class_counts_are_the_papers():
-    expected = {"voc2012": 21, "pascal_context": 60, "pascal_person_part": 7, "cityscapes": 19, "coco_voc": 21, "coco": 81}
+    expected = {
+        "voc2012": 21,
+        "pascal_context": 60,
+        "pascal_person_part": 7,
+        "cityscapes": 19,
+        "coco_voc": 21,
+        "coco": 81,
+    }
     assert {name: specs.get_dataset(name).num_classes for name in expected} == expected
     assert specs.get_dataset("voc2012").published_size("train_aug") == 10582
 
@@ -44,9 +51,7 @@ def test_folder_spec_reads_ids_colors_and_void(tmp_path):
     assert spec.train_id_of_color[(255, 128, 0)] == 1
 
 
-@pytest.mark.parametrize(
-    "text", ["", "one\n", "a\na\n", "0: a\n0: b\n", "a\n-1: b\n", "a\nb #12\n", "70000: a\nb\n"]
-)
+@pytest.mark.parametrize("text", ["", "one\n", "a\na\n", "0: a\n0: b\n", "a\n-1: b\n", "a\nb #12\n", "70000: a\nb\n"])
 def test_wrong_label_lists_are_refused_by_name(tmp_path, text):
     (tmp_path / "labels.txt").write_text(text)
     with pytest.raises(UserError, match="labels.txt"):

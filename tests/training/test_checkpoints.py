@@ -23,6 +23,12 @@ def state(seed=0, classes=4, width=0.05):
     return model, optimizer
 
 
+def restore(checkpoints, model, optimizer):
+    saved = checkpoints.newest()
+    saved.assign_to(model, optimizer)
+    return saved.step
+
+
 def values(model, optimizer):
     return [np.array(v) for v in (*model.variables, *optimizer.variables)]
 
@@ -35,7 +41,7 @@ def test_restores_every_variable_bit_by_bit(tmp_path):
     saved, fresh = state(1), state(2)
     Checkpoints(tmp_path).save(*saved, step=7)
     assert not same(values(*saved), values(*fresh))
-    assert Checkpoints(tmp_path).restore(*fresh) == 7
+    assert restore(Checkpoints(tmp_path), *fresh) == 7
     assert same(values(*saved), values(*fresh))
 
 
@@ -62,7 +68,7 @@ def test_a_damaged_newest_falls_back_and_says_so(tmp_path, damage, caplog):
         data[len(data) // 2] ^= 0xFF
     path.write_bytes(data[: {"truncated": len(data) // 2, "empty": 0, "flipped": len(data)}[damage]])
     with caplog.at_level(logging.WARNING):
-        assert checkpoints.restore(*fresh) == 10
+        assert restore(checkpoints, *fresh) == 10
     assert same(values(*fresh), values(*first)) and str(path) in caplog.text
 
 
@@ -70,7 +76,7 @@ def test_all_damaged_is_an_error_not_a_fresh_start(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(*state(), step=10).write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match="none of its 1 checkpoints"):
-        checkpoints.restore(*state())
+        checkpoints.newest()
 
 
 def test_another_model_is_refused_untouched(tmp_path):
@@ -78,7 +84,7 @@ def test_another_model_is_refused_untouched(tmp_path):
     other = state(2, classes=5)
     before = values(*other)
     with pytest.raises(UserError, match="checkpoint of another model.*fc8_voc12"):
-        Checkpoints(tmp_path).restore(*other)
+        restore(Checkpoints(tmp_path), *other)
     assert same(before, values(*other))
 
 
@@ -94,7 +100,7 @@ def test_a_failed_write_leaves_the_last_good_one(tmp_path, monkeypatch):
         checkpoints.save(*state(2), step=20)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000010.npz"]
     fresh = state(3)
-    assert checkpoints.restore(*fresh) == 10 and same(values(*fresh), values(*saved))
+    assert restore(checkpoints, *fresh) == 10 and same(values(*fresh), values(*saved))
 
 
 def test_a_checkpoint_is_a_weights_file(tmp_path):
@@ -111,3 +117,13 @@ def test_latest_says_what_is_missing(tmp_path):
         latest(tmp_path)
     write_npz(tmp_path / "checkpoints" / "step-00000003.npz", {"a/b": np.zeros(1)})
     assert latest(tmp_path).name == "step-00000003.npz"
+
+
+def test_no_checkpoint_is_a_fresh_start(tmp_path):
+    assert Checkpoints(tmp_path / "not_made").newest() is None
+
+
+def test_it_says_what_was_trained(tmp_path):
+    model, optimizer = state()
+    Checkpoints(tmp_path).save(model, optimizer, step=1)
+    assert set(Checkpoints(tmp_path).newest().trained) == set(state_variables(model)) - {"drop6/seed", "drop7/seed"}

@@ -22,18 +22,20 @@ void clear(float* rows, size_t row_floats, const Lattice& lattice, int thread, i
 void gather_ghosts(const Lattice& lattice, float* rows, size_t row_floats, int thread, int threads) {
   const Range range = share(lattice.points, thread, threads);
   for (const Lattice::Ghosts& ghosts : lattice.ghosts) {
-    const size_t begin = std::max(range.begin, ghosts.begin), end = std::min(range.end, ghosts.end);
-    if (begin >= end) continue;
-    const float* from = rows + (ghosts.row + begin - ghosts.begin) * row_floats;
-    float* to = rows + begin * row_floats;
-    for (size_t i = 0; i < (end - begin) * row_floats; ++i) to[i] += from[i];
+    const auto& points = ghosts.points;
+    size_t i = std::lower_bound(points.begin(), points.end(), int32_t(range.begin)) - points.begin();
+    for (; i < points.size() && size_t(points[i]) < range.end; ++i) {
+      const float* from = rows + (ghosts.row + i) * row_floats;
+      float* to = rows + points[i] * row_floats;
+      for (size_t c = 0; c < row_floats; ++c) to[c] += from[c];
+    }
   }
 }
 
 void scatter_ghosts(const Lattice& lattice, float* rows, size_t row_floats, int thread) {
   const Lattice::Ghosts& ghosts = lattice.ghosts[thread];
-  std::memcpy(rows + ghosts.row * row_floats, rows + ghosts.begin * row_floats,
-              (ghosts.end - ghosts.begin) * row_floats * sizeof(float));
+  for (size_t i = 0; i < ghosts.points.size(); ++i)
+    std::memcpy(rows + (ghosts.row + i) * row_floats, rows + ghosts.points[i] * row_floats, row_floats * sizeof(float));
 }
 
 // Blurs rows (and spare, of the same size) along all axes; returns which of the two holds the result.

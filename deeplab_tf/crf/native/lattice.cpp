@@ -159,8 +159,9 @@ void LatticeBuilder::build(int thread) {
   rank_local(thread);
   team_.barrier();
   if (thread == 0) place_ghosts();
+  if (thread == team_.size() - 1) find_runs();
   team_.barrier();
-  rename_ghosts(thread);
+  rename(thread);
   link(thread);
   team_.barrier();
 }
@@ -284,51 +285,55 @@ void LatticeBuilder::unite(int thread) {
   team_.barrier();
 }
 
-// From local numbers to rows.
+// The row of each local number: its key's place among all keys.
 void LatticeBuilder::rank_local(int thread) {
   Local& local = local_[thread];
-  std::vector<uint32_t> row(local.keys.size());
+  local.row.resize(local.keys.size());
   size_t at = 0;
   for (size_t i = 0; i < local.keys.size(); ++i) {
     while (keys_[at] < local.keys[i]) ++at;
-    row[local.order[i]] = uint32_t(at);
-    if (i == 0) local.lowest = at;
-    local.highest = at;
+    local.row[local.order[i]] = uint32_t(at);
   }
-  const size_t begin = walk_.first[thread] * lattice_.corners, end = walk_.first[thread + 1] * lattice_.corners;
-  for (size_t i = begin; i < end; ++i) lattice_.offsets[i] = int32_t(row[lattice_.offsets[i]]);
   std::vector<uint64_t>().swap(local.keys);
-  std::vector<uint32_t>().swap(local.order);
 }
 
 void LatticeBuilder::place_ghosts() {
-  size_t row = lattice_.points + 1, reached = 0;
-  lattice_.ghosts.assign(team_.size(), Lattice::Ghosts{0, 0, 0});
+  size_t next = lattice_.points + 1;
+  std::vector<bool> taken(lattice_.points);
+  lattice_.ghosts.assign(team_.size(), Lattice::Ghosts());
   for (int thread = 0; thread < team_.size(); ++thread) {
-    if (walk_.first[thread] == walk_.first[thread + 1]) continue;
-    const Local& local = local_[thread];
-    const size_t begin = local.lowest, end = std::min(local.highest + 1, reached);
-    if (begin < end) {
-      lattice_.ghosts[thread] = Lattice::Ghosts{begin, end, row};
-      row += end - begin;
+    Lattice::Ghosts& ghosts = lattice_.ghosts[thread];
+    Local& local = local_[thread];
+    ghosts.row = next;
+    for (uint32_t number : local.order) {
+      uint32_t& row = local.row[number];
+      if (taken[row]) {
+        ghosts.points.push_back(int32_t(row));
+        row = uint32_t(next++);
+      } else {
+        taken[row] = true;
+      }
     }
-    reached = std::max(reached, local.highest + 1);
   }
-  lattice_.rows = row;
+  lattice_.rows = next;
+}
+
+void LatticeBuilder::find_runs() {
+  uint64_t end = 0;
   lattice_.run_starts.clear();
   for (size_t i = 0; i < keys_.size(); ++i)
-    if (i == 0 || keys_[i] / run_span_ != keys_[i - 1] / run_span_) lattice_.run_starts.push_back(i);
+    if (keys_[i] >= end) {
+      lattice_.run_starts.push_back(i);
+      end = (keys_[i] / run_span_ + 1) * run_span_;
+    }
   lattice_.run_starts.push_back(keys_.size());
 }
 
-void LatticeBuilder::rename_ghosts(int thread) {
-  const Lattice::Ghosts& ghosts = lattice_.ghosts[thread];
-  if (ghosts.begin == ghosts.end) return;
+// From local numbers to rows.
+void LatticeBuilder::rename(int thread) {
+  const Local& local = local_[thread];
   const size_t begin = walk_.first[thread] * lattice_.corners, end = walk_.first[thread + 1] * lattice_.corners;
-  for (size_t i = begin; i < end; ++i) {
-    const size_t row = size_t(lattice_.offsets[i]);
-    if (row >= ghosts.begin && row < ghosts.end) lattice_.offsets[i] = int32_t(row - ghosts.begin + ghosts.row);
-  }
+  for (size_t i = begin; i < end; ++i) lattice_.offsets[i] = int32_t(local.row[lattice_.offsets[i]]);
 }
 
 void LatticeBuilder::link(int thread) {

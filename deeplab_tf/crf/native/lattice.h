@@ -29,8 +29,11 @@ struct Lattice {
   Buffer<float> weights;           // [positions, corners]
   Buffer<int32_t> neighbours;      // [corners, points, 2] rows one step ahead and behind
   std::vector<size_t> run_starts;  // starts of the runs of points that the last three axes (of six) never leave
-  // Threads other than the first add into ghosts of the points they share with earlier threads.
-  struct Ghosts { size_t begin, end, row; };
+  // A thread adds into ghosts of the points that an earlier thread adds into as well.
+  struct Ghosts {
+    std::vector<int32_t> points;   // ascending
+    size_t row = 0;                // of the first; the others follow
+  };
   std::vector<Ghosts> ghosts;      // [threads]
 
   float alpha() const { return 1.0f / (1.0f + 1.0f / float(1 << (corners - 1))); }
@@ -52,12 +55,13 @@ class LatticeBuilder {
   void rank_local(int thread);
   void link(int thread);
   void place_ghosts();
-  void rename_ghosts(int thread);
+  void find_runs();
+  void rename(int thread);
 
   struct Local {                   // what one thread finds in its band
     std::vector<uint64_t> keys;    // of its points, by local number; sorted later
     std::vector<uint32_t> order;   // local number of the sorted keys
-    size_t lowest = 0, highest = 0;
+    std::vector<uint32_t> row;     // in the lattice, by local number
   };
   Lattice& lattice_;
   const Walk& walk_;

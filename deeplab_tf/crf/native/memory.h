@@ -36,6 +36,7 @@ class Pool {
         idle_ -= *size;
         return block;
       }
+      trim();
     }
     void* block = ::operator new(*size, std::align_val_t(kAlignment));
 #if defined(__linux__)
@@ -44,21 +45,27 @@ class Pool {
     return block;
   }
 
-  // Takes a block back; keeps no more idle memory than was once in use.
+  // Takes a block back.
   void give(void* block, size_t size) {
     std::lock_guard<std::mutex> lock(mutex_);
     in_use_ -= size;
     idle_ += size;
     free_.emplace(size, block);
-    while (in_use_ + idle_ > peak_) {
-      auto largest = std::prev(free_.end());
-      idle_ -= largest->first;
-      ::operator delete(largest->second, std::align_val_t(kAlignment));
-      free_.erase(largest);
-    }
+    trim();
   }
 
  private:
+  // Lets go of idle blocks, so that no more is held than was once in use at a time.
+  void trim() {
+    while (!free_.empty() && in_use_ + idle_ > peak_) {
+      auto block = free_.lower_bound(in_use_ + idle_ - peak_);
+      if (block == free_.end()) --block;
+      idle_ -= block->first;
+      ::operator delete(block->second, std::align_val_t(kAlignment));
+      free_.erase(block);
+    }
+  }
+
   static constexpr size_t kAlignment = size_t(1) << 16;
   std::mutex mutex_;
   std::multimap<size_t, void*> free_;

@@ -1,0 +1,133 @@
+"""The TFDS builders, by TFDS's own test case, and training from their shards."""
+
+import pathlib
+import shutil
+import tempfile
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from deeplab_tf.datasets import pipeline, readers, specs
+from deeplab_tf.datasets.samples import list_samples
+from deeplab_tf.datasets.tfds import builders, records
+from deeplab_tf.errors import UserError
+
+COUNTS = {"voc2012": {"train": 2, "train_aug": 3, "val": 1}, "cityscapes": {"train": 2, "val": 1, "train_extra": 1}}
+
+
+def write_example(name: str, root: pathlib.Path) -> None:
+    """A tiny data set in the layout of its owners (or as prepared), palette masks where they have them."""
+    spec, random = specs.get_dataset(name), np.random.default_rng(0)
+    ids = [label.id for label in spec.labels if label.id >= 0]
+    for split, count in COUNTS.get(name, {"train": 2, "val": 1}).items():
+        lines = []
+        for number in range(count):
+            picture = Image.fromarray(random.integers(0, 256, (12, 17, 3), np.uint8))
+            mask = Image.fromarray(random.choice(ids, (12, 17)).astype(np.uint8))
+            if name == "cityscapes":
+                gt = "gtCoarse" if split == "train_extra" else "gtFine"
+                image_path = root / "leftImg8bit" / split / "ulm" / f"ulm_{number}_leftImg8bit.png"
+                mask_path = root / gt / split / "ulm" / f"ulm_{number}_{gt}_labelIds.png"
+            else:
+                mask.putpalette(random.integers(0, 256, 768, np.uint8).tobytes())
+                image_path, mask_path = root / "images" / f"{split}{number}.jpg", root / "masks" / f"{split}{number}.png"
+                lines.append(f"images/{image_path.name}\tmasks/{mask_path.name}\n")
+            for path, image in ((image_path, picture), (mask_path, mask)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                image.save(path)
+        if lines:
+            (root / f"{split}.txt").write_text("".join(lines))
+
+
+class BuilderCase(tfds.testing.DatasetBuilderTestCase):
+    """What all builders share; the example data are made for the class."""
+
+    EXAMPLE_DIR = ""
+    NAME = ""
+
+    @classmethod
+    def setUpClass(cls):
+        if not cls.NAME:
+            pytest.skip("the shared part of the cases")
+        folder = tempfile.mkdtemp()
+        cls.addClassCleanup(shutil.rmtree, folder)
+        write_example(cls.NAME, pathlib.Path(folder))
+        cls.EXAMPLE_DIR = folder
+        cls.dummy_data = pathlib.Path(folder)
+        super().setUpClass()
+
+
+def case(name: str) -> type:
+    splits = COUNTS.get(name, {"train": 2, "val": 1})
+    attributes = {"NAME": name, "DATASET_CLASS": builders.BUILDERS[name], "SPLITS": splits, "SKIP_CHECKSUMS": True}
+    return type(f"Test_{name}", (BuilderCase,), attributes)  # noqa: F821 (deleted below: pytest would collect it)
+
+
+TestVoc2012 = case("voc2012")
+TestPascalContext = case("pascal_context")
+TestPascalPersonPart = case("pascal_person_part")
+TestCityscapes = case("cityscapes")
+TestCocoVoc = case("coco_voc")
+TestCoco = case("coco")
+del BuilderCase
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    root = tmp_path_factory.mktemp("voc")
+    write_example("voc2012", root)
+    return root, builders.write_records("voc2012", root, tmp_path_factory.mktemp("shards"))
+
+
+def test_records_hold_exactly_what_the_files_hold(shards):
+    root, directory = shards
+    spec = specs.get_dataset("voc2012")
+    samples = {sample.id: sample for sample in list_samples(spec, root, "train_aug")}
+    examples = list(records.record_examples(spec, directory, "train_aug").as_numpy_iterator())
+    assert {example["id"].decode() for example in examples} == set(samples)
+    for example in examples:
+        sample = samples[example["id"].decode()]
+        assert np.array_equal(example["image"], readers.read_image(sample.image))
+        assert np.array_equal(example["label"], np.asarray(Image.open(sample.label)))  # the palette's indices
+
+
+def test_batches_resume_and_shard_as_those_of_files(shards):
+    _, directory = shards
+    spec = specs.get_dataset("voc2012")
+
+    def batches(**options):
+        options = {"crop_size": 9, "batch_size": 4, "num_steps": 4, "seed": 3, **options}
+        return list(records.record_batches(spec, directory, "train_aug+val", **options).as_numpy_iterator())
+
+    whole = batches()
+    assert all(len(set(batch["id"])) == 4 for batch in whole)  # four records: a batch is an epoch
+    for key in ("image", "label", "id"):
+        assert all(np.array_equal(a[key], b[key]) for a, b in zip(whole[2:], batches(start_step=2, num_steps=2), strict=True))
+        parts = [batches(shard_index=index, shard_count=2) for index in (0, 1)]
+        for a, left, right in zip(whole, *parts, strict=True):
+            assert np.array_equal(a[key], np.concatenate([left[key], right[key]]))
+
+
+def test_order_and_augmentation_are_those_of_the_file_pipeline(shards):
+    root, directory = shards
+    spec = specs.get_dataset("voc2012")
+    order = [example["id"].decode() for example in records.record_examples(spec, directory, "train_aug").as_numpy_iterator()]
+    samples = {sample.id: sample for sample in list_samples(spec, root, "train_aug")}
+    options = {"crop_size": 9, "batch_size": 2, "num_steps": 3, "scales": (0.75, 1.5)}
+    files = pipeline.training_batches(spec, [samples[name] for name in order], **options)
+    for a, b in zip(files, records.record_batches(spec, directory, "train_aug", **options), strict=True):
+        assert all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def test_wrong_folders_and_splits_are_named(shards, tmp_path):
+    _, directory = shards
+    with pytest.raises(UserError, match="expected a folder with dataset_info.json"):
+        records.open_records(specs.get_dataset("voc2012"), tmp_path, "train")
+    with pytest.raises(UserError, match="no split 'nope'"):
+        records.open_records(specs.get_dataset("voc2012"), directory, "nope")
+    with pytest.raises(UserError, match="other classes"):
+        records.open_records(specs.get_dataset("cityscapes"), directory, "train")
+    with pytest.raises(UserError, match="no record format"):
+        builders.write_records("camvid", tmp_path, tmp_path)
