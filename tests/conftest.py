@@ -2,8 +2,12 @@
 
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
+
+TRAINED_STEPS = 300  # of the demo's steps: enough to know most of the large objects
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -15,3 +19,14 @@ def test_data() -> pathlib.Path:
     if not path:
         pytest.skip("DEEPLAB_TF_TEST_DATA is not set: no real data for this test")
     return pathlib.Path(path).resolve()
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory) -> pathlib.Path:
+    """Folder of a trained network: the demo's training, cut short, with its fixed seed; nothing trained is committed."""
+    workdir = tmp_path_factory.mktemp("trained") / "run"
+    flagfile = pathlib.Path(__file__).parents[1] / "experiments" / "miniature.flags"
+    command = ["-m", "deeplab_tf.train", f"--flagfile={flagfile}", f"--workdir={workdir}", f"--data_dir={workdir}-data"]
+    result = subprocess.run([sys.executable, *command, f"--steps={TRAINED_STEPS}"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return workdir

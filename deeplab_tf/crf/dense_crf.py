@@ -1,5 +1,6 @@
 """`DenseCRF`: a picture and probabilities in, refined probabilities out, by one of three engines."""
 
+import copy
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
@@ -34,11 +35,9 @@ class DenseCRF:
 
     def __init__(self, params: CrfParams, backend: str = "auto", threads: int | None = None,
                  compatibility: np.ndarray | None = None):
-        if not isinstance(params, CrfParams):
-            raise ValueError(f"params: got {type(params).__name__}, expected CrfParams.")
         if threads is not None and not (isinstance(threads, (int, np.integer)) and 1 <= threads <= 1024):
             raise ValueError(f"threads: got {threads!r}, expected a whole number in 1..1024 or None.")
-        self.params = params
+        self.params = _checked_params(params)
         self.backend = _choose(backend)
         self.threads = int(threads) if threads is not None else _processors()
         self.compatibility = None if compatibility is None else _checked_compatibility(compatibility)
@@ -78,6 +77,12 @@ class DenseCRF:
         solve = self._solver(image)
         for w1 in w1_values:
             yield solve(probs, True, dataclasses.replace(self.params, w1=w1), False)
+
+    def with_params(self, params: CrfParams) -> "DenseCRF":
+        """The same with other parameters; the two share the native engine's memory."""
+        other = copy.copy(self)
+        other.params = _checked_params(params)
+        return other
 
     def _solver(self, image: np.ndarray):
         """A function (values, are probabilities, params, keep a trace) for this picture; it may vary the weights."""
@@ -132,6 +137,12 @@ def _choose(backend: str) -> str:
         raise ValueError("backend: got 'native', but the engine was not compiled; reinstall with a C++17 compiler "
                          "at hand or use backend='numpy'.")
     return backend
+
+
+def _checked_params(params) -> CrfParams:
+    if not isinstance(params, CrfParams):
+        raise ValueError(f"params: got {type(params).__name__}, expected CrfParams.")
+    return params
 
 
 def _processors() -> int:

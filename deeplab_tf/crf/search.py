@@ -122,6 +122,7 @@ class _Runner:
         self.pictures, self.base, self.report = pictures, base, report
         self.num_classes, self.ignore_label = num_classes, ignore_label
         self.read_image, self.read_label = readers
+        self.crf = DenseCRF(base, threads=1)
         self.log, self.runs, self.pool = log, 0, concurrent.futures.ThreadPoolExecutor(threads)
 
     def results(self, settings: Sequence[Setting], first: int, last: int) -> None:
@@ -167,7 +168,7 @@ class _Runner:
     def _pair(self, image, probs, labels, settings):
         _, sigma_alpha, sigma_beta = settings[0]
         params = dataclasses.replace(self.base, sigma_alpha=sigma_alpha, sigma_beta=sigma_beta)
-        refined = DenseCRF(params, threads=1).sweep(image, probs, [setting.w1 for setting in settings])
+        refined = self.crf.with_params(params).sweep(image, probs, [setting.w1 for setting in settings])
         return [counts(labels, q.argmax(axis=-1), self.num_classes, self.ignore_label) for q in refined]
 
 

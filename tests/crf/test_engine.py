@@ -188,6 +188,8 @@ def test_sweep_and_unary_equal_single_calls(backend):
     crf = DenseCRF(PARAMS, backend)
     for w1, found in zip((0, 2, 5.5), crf.sweep(image, probs, (0, 2, 5.5)), strict=True):
         np.testing.assert_array_equal(found, DenseCRF(dataclasses.replace(PARAMS, w1=w1), backend)(image, probs))
+    other = dataclasses.replace(PARAMS, sigma_alpha=7)
+    np.testing.assert_array_equal(crf.with_params(other)(image, probs), DenseCRF(other, backend)(image, probs))
     unary = -np.log(np.maximum(probs, 1e-8))
     np.testing.assert_allclose(crf.from_unary(image, unary), crf(image, probs), atol=1e-4)
     np.testing.assert_allclose(crf.from_unary(image, unary + 7), crf(image, probs), atol=1e-4)

@@ -59,11 +59,21 @@ def test_1d_equals_the_definition(size, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(("size", "rate"), [(3, 2), (3, 12), (4, 8), (7, 4), (2, 3)])
-def test_dynamic_shapes_equal_the_definition(size, rate, method):
-    kernel = _random(size, size, 2, 3)
+@pytest.mark.parametrize(("size", "rate"), [(1, 3), (3, 2), (3, 12), (3, 24), (5, 6), (4, 3)])
+def test_few_outputs_equal_the_definition(size, rate, method):
+    """As in the heads: many channels to a few scores, where multiplying first and moving the products is cheaper."""
+    for height, width in SIZES:
+        _check(_random(2, height, width, 2 * size**2), _random(size, size, 2 * size**2, 2), rate, method)
+        _check(_random(2, width, 2 * size), _random(size, 2 * size, 2), rate, method)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 2])])
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("size", "rate", "outputs"), [(3, 2, 3), (3, 12, 1), (4, 8, 3), (7, 4, 3), (1, 3, 2)])
+def test_dynamic_shapes_equal_the_definition(size, rate, outputs, method):
+    inputs = max(2, size**2 * outputs if outputs < 3 else 0)  # enough for the order that suits few outputs
+    kernel = _random(size, size, inputs, outputs)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, inputs])])
     def run(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -71,7 +81,7 @@ def test_dynamic_shapes_equal_the_definition(size, rate, method):
         return y, tape.gradient(y, x) if _has_gradient(method) else x
 
     for batch, (height, width) in enumerate(SIZES, start=1):
-        x = _random(batch, height, width, 2)
+        x = _random(batch, height, width, inputs)
         y, gradient = run(x)
         np.testing.assert_allclose(y, oracle.atrous_conv(x, kernel, rate), atol=3e-5)
         if _has_gradient(method):

@@ -21,7 +21,7 @@ namespace crf {
 
 constexpr int kLanes = 8;
 
-#if defined(__GNUC__) || defined(__clang__)
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(CRF_PLAIN_VECTORS)  // the macro tries the other branch
 typedef float Vec __attribute__((vector_size(32)));
 typedef int32_t IntVec __attribute__((vector_size(32)));
 #else
