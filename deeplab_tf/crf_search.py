@@ -47,7 +47,6 @@ def main(flags, arguments):
     if present and not flags.overwrite:
         raise UserError(f"--out={out}: got {', '.join(present)} there already; name another folder or --overwrite.")
     from deeplab_tf.crf import search, search_log
-    from deeplab_tf.datasets.readers import read_image, read_label
     from deeplab_tf.datasets.samples import list_samples
 
     pictures = [search.Picture(one.id, str(scores / f"{one.id}.npz"), one.image, one.label)
@@ -56,6 +55,8 @@ def main(flags, arguments):
     if not pictures:
         raise UserError(f"--scores_dir={scores}: got no score map of a picture of {flags.dataset} {flags.split}, "
                         "expected ID.npz as eval --save_scores writes them.")
+    from deeplab_tf.datasets.readers import read_image, read_label  # TensorFlow: only when all is well
+
     random.Random(0).shuffle(pictures)
     out.mkdir(parents=True, exist_ok=True)
     result = search.search(pictures[:flags.pictures], num_classes=spec.num_classes, ignore_label=spec.ignore_label,

@@ -11,7 +11,7 @@ import os
 import pathlib
 
 from deeplab_tf.config import ExperimentConfig
-from deeplab_tf.datasets.samples import Sample, list_samples
+from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.specs import DatasetSpec, Label, folder_spec, get_dataset
 from deeplab_tf.errors import UserError
 from deeplab_tf.flags import to_flagfile
@@ -38,9 +38,15 @@ def data_dir_of(config: ExperimentConfig) -> str:
     return data.data_dir or DEFAULT_MINIATURE_DIR
 
 
-def samples_of(config: ExperimentConfig, spec: DatasetSpec, split: str) -> tuple[Sample, ...]:
-    """The samples of one split."""
-    return list_samples(spec, data_dir_of(config), split)
+def check_split(config: ExperimentConfig, split: str) -> None:
+    """Refuses a split with a missing file before TensorFlow is imported; records are checked when they are opened.
+
+    Raises:
+      UserError: what is missing, by name.
+    """
+    data_dir = data_dir_of(config)
+    if "://" not in data_dir and not os.path.isfile(os.path.join(data_dir, "dataset_info.json")):
+        list_samples(dataset_of(config), data_dir, split)
 
 
 def check_workdir(workdir: str | os.PathLike) -> None:

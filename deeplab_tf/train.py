@@ -7,7 +7,7 @@ checkpoint. Ctrl-C or SIGTERM saves a checkpoint and ends.
 from absl import flags as absl_flags
 
 from deeplab_tf.flags import config_from_flags, define_config, quiet_logs, require, run
-from deeplab_tf.runs import check_workdir, dataset_of, samples_of
+from deeplab_tf.runs import check_split, check_workdir
 
 
 def define(flags):
@@ -19,7 +19,7 @@ def main(flags, arguments):
     config = config_from_flags(flags)
     workdir = require(flags, "workdir")
     check_workdir(workdir)
-    samples_of(config, dataset_of(config), config.data.train_split)  # a missing file is answered before TensorFlow loads
+    check_split(config, config.data.train_split)
     quiet_logs()
     from deeplab_tf.training.run import train
 

@@ -1,4 +1,5 @@
 """Data sets: specs (label tables), sample lists, readers, augmentation and the tf.data pipeline.
 
-Import the module you need; `deeplab_tf.datasets.specs` uses only the standard library.
+Import the module you need: `sources` opens a split for training or evaluation, whether its folder holds files or TFDS
+records; `specs` uses only the standard library.
 """

@@ -1,23 +1,46 @@
 """The published augmentation on (image, label) pairs: scale - pad - random crop - mirror (paper, section 4).
 
-Every function is pure: the random numbers come in as `draws`, so the same step gives the same bytes.
+Every function is pure: the random numbers come in as `draws`, so the same step gives the same bytes. The crop is chosen first
+and only what it sees of the picture is decoded and scaled; that is the same crop, and several times less work.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import tensorflow as tf
 
 # RGB mean of the ImageNet pictures the published nets were trained on; what "no picture" looks like to them.
 MEAN_PIXEL = (122.675, 116.669, 104.008)
 IGNORE_LABEL = 255
 NUM_DRAWS = 4
+_PHILOX = 1
 
 
-def draw(seed: tf.Tensor | int, position: tf.Tensor) -> tf.Tensor:
-    """The random numbers of the sample at `position` (0-based, counted over the whole run): float32 [4] in [0, 1)."""
-    return tf.random.stateless_uniform(
-        [NUM_DRAWS], seed=tf.stack([tf.cast(seed, tf.int64), tf.cast(position, tf.int64)])
-    )
+class Window(NamedTuple):
+    """What a crop sees; all int32 [2], height and width.
+
+    Attributes:
+      begin: first row and column of the picture as it is stored.
+      extent: rows and columns of it.
+      size: what they are scaled to, at most the crop; the rest of the crop is padding.
+    """
+
+    begin: tf.Tensor
+    extent: tf.Tensor
+    size: tf.Tensor
+
+
+def draw(seed: int, position: tf.Tensor | int, count: int) -> tf.Tensor:
+    """The random numbers of the samples at `position` (0-based, counted over the whole run) and after it.
+
+    Returns:
+      float32 [count, 4] in [0, 1). Every row depends on seed and its own position only: Philox counts in positions.
+    """
+    key = tf.bitcast(tf.constant([seed], tf.int64), tf.uint64)
+    counter = tf.stack([tf.cast(position, tf.uint64), tf.constant(0, tf.uint64)])
+    return tf.raw_ops.StatelessRandomUniformV2(shape=[count, NUM_DRAWS], key=key, counter=counter, alg=_PHILOX)
 
 
 def augment(image, label, draws, *, crop_size: int, scales=(1.0,), scale_range=None, mirror: bool = True):
@@ -36,15 +59,24 @@ def augment(image, label, draws, *, crop_size: int, scales=(1.0,), scale_range=N
       float32 [crop_size, crop_size, 3] in 0..255, padded with the mean pixel, and uint8 [crop_size, crop_size], padded
       with 255.
     """
+    window = choose_window(tf.shape(label), draws, crop_size=crop_size, scales=scales, scale_range=scale_range)
+    return finish(cut(image, window), cut(label, window), window, draws, crop_size=crop_size, mirror=mirror)
+
+
+def choose_window(size, draws, *, crop_size: int, scales=(1.0,), scale_range=None) -> Window:
+    """The part of a picture of `size` (int32 [2]) that a crop of the scaled picture sees, to whole pixels."""
+    scaled = size
     if scale_range is not None or tuple(scales) != (1.0,):
-        image, label = resize(image, label, pick_scale(draws[0], scales, scale_range))
-    image, label = crop(image, label, draws[1], draws[2], crop_size)
-    image, label = pad(image, label, crop_size)
-    if mirror:
-        image, label = flip(image, label, draws[3] < 0.5)
-    image.set_shape([crop_size, crop_size, 3])
-    label.set_shape([crop_size, crop_size])
-    return image, label
+        scale = pick_scale(draws[0], scales, scale_range)
+        scaled = tf.maximum(tf.cast(tf.round(tf.cast(size, tf.float32) * scale), tf.int32), 1)
+    seen = tf.minimum(scaled, crop_size)
+    offset = tf.cast(draws[1:3] * tf.cast(scaled - seen + 1, tf.float32), tf.int32)
+    if scaled is size:
+        return Window(offset, seen, seen)
+    to_source = tf.cast(size, tf.float32) / tf.cast(scaled, tf.float32)
+    extent = tf.clip_by_value(tf.cast(tf.round(tf.cast(seen, tf.float32) * to_source), tf.int32), 1, size)
+    begin = tf.cast(tf.round(tf.cast(offset, tf.float32) * to_source), tf.int32)
+    return Window(tf.minimum(begin, size - extent), extent, seen)
 
 
 def pick_scale(draw, scales=(1.0,), scale_range=None):
@@ -55,48 +87,62 @@ def pick_scale(draw, scales=(1.0,), scale_range=None):
     return tf.gather(tf.constant(scales, tf.float32), tf.cast(draw * len(scales), tf.int32))
 
 
-def resize(image, label, scale):
-    """Both by `scale`: the image bilinear, the label by nearest neighbour, half-pixel centres (as cv2 resizes)."""
-    size = tf.shape(label)
-    new_size = tf.maximum(tf.cast(tf.round(tf.cast(size, tf.float32) * scale), tf.int32), 1)
-
-    def resized():
-        nearest = tf.image.resize(label[..., None], new_size, "nearest")[..., 0]
-        return tf.image.resize(image, new_size, "bilinear"), nearest
-
-    return tf.cond(tf.reduce_all(new_size == size), lambda: (tf.cast(image, tf.float32), label), resized)
+def cut(pixels, window: Window):
+    """What `window` sees of [height, width, ...]."""
+    first, last = window.begin, window.begin + window.extent
+    return pixels[first[0] : last[0], first[1] : last[1]]
 
 
-def crop(image, label, row_draw, column_draw, crop_size: int):
-    """At most crop_size x crop_size of both, at a place the draws choose; smaller sides stay whole."""
-    height, width = tf.unstack(tf.shape(label))
-    top = _offset(row_draw, height, crop_size)
-    left = _offset(column_draw, width, crop_size)
-    image = image[top : top + crop_size, left : left + crop_size]
-    return image, label[top : top + crop_size, left : left + crop_size]
+def finish(image, label, window: Window, draws, *, crop_size: int, mirror: bool = True):
+    """The crop from what its window sees of both: scaled, padded, mirrored; shapes and types as `augment` gives.
 
-
-def _offset(draw, size, crop_size):
-    places = tf.maximum(size - crop_size, 0) + 1
-    return tf.cast(draw * tf.cast(places, tf.float32), tf.int32)
-
-
-def pad(image, label, crop_size: int):
-    """At least crop_size x crop_size: bottom and right filled with the mean pixel and 255. Image comes out float32."""
-    image = tf.cast(image, tf.float32)
-    missing = tf.maximum(crop_size - tf.shape(label), 0)
-
-    def padded():
-        height, width = tf.unstack(tf.shape(label))
-        right = tf.broadcast_to(tf.constant(MEAN_PIXEL), [height, missing[1], 3])
-        below = tf.broadcast_to(tf.constant(MEAN_PIXEL), [missing[0], width + missing[1], 3])
-        paddings = tf.stack([tf.zeros_like(missing), missing], axis=1)
-        bigger = tf.concat([tf.concat([image, right], axis=1), below], axis=0)
-        return bigger, tf.pad(label, paddings, constant_values=IGNORE_LABEL)
-
-    return tf.cond(tf.reduce_any(missing > 0), padded, lambda: (image, label))
+    Mirrored first, while the picture is small, and then padded on the other side: the same crop.
+    """
+    mirrored = (draws[3] < 0.5) if mirror else tf.constant(False)
+    if mirror:
+        image, label = flip(image, label, mirrored)
+    image, label = resize(image, label, window.size)
+    image, label = pad(image, label, crop_size, mirrored)
+    image.set_shape([crop_size, crop_size, 3])
+    label.set_shape([crop_size, crop_size])
+    return image, label
 
 
 def flip(image, label, mirrored):
     """Both mirrored left to right where `mirrored` holds."""
     return tf.cond(mirrored, lambda: (tf.reverse(image, [1]), tf.reverse(label, [1])), lambda: (image, label))
+
+
+def resize(image, label, size):
+    """Both to `size`: the image bilinear, float32; the label by nearest neighbour; half-pixel centres, as cv2 resizes."""
+
+    def resized():
+        bilinear = tf.raw_ops.ResizeBilinear(images=image[None], size=size, half_pixel_centers=True)[0]
+        return bilinear, _nearest(label, size)
+
+    return tf.cond(tf.reduce_all(size == tf.shape(label)), lambda: (tf.cast(image, tf.float32), label), resized)
+
+
+def _nearest(label, size):
+    """Row by row, twice: TensorFlow's op for it takes six times as long."""
+    for axis in (0, 1):
+        length, places = tf.shape(label)[0], tf.range(size[axis])
+        label = tf.transpose(tf.gather(label, (2 * places + 1) * length // (2 * size[axis])))
+    return label
+
+
+def pad(image, label, crop_size: int, mirrored):
+    """crop_size x crop_size: the bottom and the right, the left where `mirrored`, filled with the mean pixel and 255."""
+    size = tf.shape(label)
+    missing = crop_size - size
+
+    def padded():
+        row = tf.constant(np.tile(np.float32(MEAN_PIXEL), (crop_size, 1)))  # many times faster than to repeat one pixel
+        left = tf.where(mirrored, missing[1], 0)
+        right = missing[1] - left
+        sides = [tf.broadcast_to(row[:width], [size[0], width, 3]) for width in (left, right)]
+        below = tf.broadcast_to(row, [missing[0], crop_size, 3])
+        whole = tf.concat([tf.concat([sides[0], image, sides[1]], axis=1), below], axis=0)
+        return whole, tf.pad(label, [[0, missing[0]], [left, right]], constant_values=IGNORE_LABEL)
+
+    return tf.cond(tf.reduce_any(missing > 0), padded, lambda: (image, label))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import colorsys
 import os
 import pathlib
-import shutil
 import tempfile
 
 import cv2
@@ -20,6 +19,7 @@ from deeplab_tf.errors import UserError
 
 # First seed and number of scenes of each split; the ranges do not meet.
 SEEDS = {"train": (0, 600), "val": (1_000_000, 100)}
+_COMPARED = 5  # scenes of a split that are rendered again to see whether those on disk are today's
 _BALL, _CRATE, _TREE, _BEAST, _KITE = range(1, 6)
 # Hue range of each class (turns), saturation range: neighbours overlap.
 _COLORS = {
@@ -32,42 +32,68 @@ _COLORS = {
 
 
 def ensure(data_dir: str | os.PathLike) -> pathlib.Path:
-    """Renders both splits into `data_dir` where they are not there yet (a few seconds); returns the folder.
+    """Renders both splits into `data_dir` where they are not there yet or look otherwise now (a few seconds).
+
+    Returns:
+      The folder.
 
     Raises:
-      UserError: the folder cannot be written.
+      UserError: the folder cannot be written, or holds a list of other pictures.
     """
     root = pathlib.Path(data_dir)
     try:
         root.mkdir(parents=True, exist_ok=True)
         for split in SEEDS:
-            if not (root / f"{split}.txt").is_file():
+            if not _is_there(root, split):
                 _write_split(root, split)
     except OSError as error:
         raise UserError(f"{root}: the miniature scenes cannot be written ({error}); choose another data_dir.") from error
     return root
 
 
+def _is_there(root: pathlib.Path, split: str) -> bool:
+    """Whether the split lies there as it is rendered now; some scenes are compared, so a changed renderer is noticed."""
+    first, count = SEEDS[split]
+    try:
+        lines = (root / f"{split}.txt").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return False
+    if lines[:1] != [_line(split, first)]:
+        raise UserError(f"{root}/{split}.txt: lists other pictures than the miniature scenes; choose another data_dir.")
+    seeds = range(first, first + count)
+    return lines == [_line(split, seed) for seed in seeds] and all(
+        (root / path).is_file() and (root / path).read_bytes() == data
+        for seed in seeds[:: max(count // _COMPARED, 1)]
+        for path, data in zip(_line(split, seed).split("\t"), _encoded(seed), strict=True)
+    )
+
+
+def _line(split: str, seed: int) -> str:
+    name = f"{split}/{seed:07d}"
+    return f"images/{name}.jpg\tmasks/{name}.png"
+
+
+def _encoded(seed: int) -> tuple[bytes, bytes]:
+    """The files of a scene."""
+    image, label = render(seed)
+    jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
+    return jpeg.tobytes(), cv2.imencode(".png", label)[1].tobytes()
+
+
 def _write_split(root: pathlib.Path, split: str) -> None:
     """Pictures and masks first, the list that makes them count last."""
     first, count = SEEDS[split]
-    work = pathlib.Path(tempfile.mkdtemp(prefix=f".{split}-", dir=root))
-    try:
-        lines = []
+    lines = [_line(split, seed) for seed in range(first, first + count)]
+    with tempfile.TemporaryDirectory(prefix=f".{split}-", dir=root) as work:
+        partial = pathlib.Path(work) / "partial"
         for folder in ("images", "masks"):
             (root / folder / split).mkdir(parents=True, exist_ok=True)
-        for seed in range(first, first + count):
-            image, label = render(seed)
-            name = f"{split}/{seed:07d}"
-            cv2.imwrite(str(work / "image.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-            cv2.imwrite(str(work / "mask.png"), label)
-            os.replace(work / "image.jpg", root / "images" / f"{name}.jpg")
-            os.replace(work / "mask.png", root / "masks" / f"{name}.png")
-            lines.append(f"images/{name}.jpg\tmasks/{name}.png\n")
-        (work / "list.txt").write_text("".join(lines), encoding="utf-8")
-        os.replace(work / "list.txt", root / f"{split}.txt")
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        for seed, line in zip(range(first, first + count), lines, strict=True):
+            for path, data in zip(line.split("\t"), _encoded(seed), strict=True):
+                partial.write_bytes(data)
+                os.replace(partial, root / path)
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        os.replace(partial, root / f"{split}.txt")
 
 
 def render(seed: int) -> tuple[np.ndarray, np.ndarray]:

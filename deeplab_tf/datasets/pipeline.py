@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
 from deeplab_tf.datasets import readers
-from deeplab_tf.datasets.augmentation import augment, draw
+from deeplab_tf.datasets.augmentation import choose_window, cut, draw, finish
 from deeplab_tf.datasets.samples import Sample
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
+
+_STEPS_AT_ONCE, _RECORDS_AT_ONCE = 4, 32  # what is fetched in one go
+_SHUFFLE_KEY = 498247692  # TensorFlow's index_shuffle pads its keys with it
 
 
 def training_batches(
@@ -56,22 +60,47 @@ def training_batches(
       UserError: no samples, or one without a mask. A file that turns out wrong later: iterate inside `user_errors`.
       ValueError: a batch that does not divide by the number of workers, or an argument out of range.
     """
-    _require_masks(spec, samples)
-    columns = _columns(samples)
-
-    def read(number):
-        return _read_pair(spec, *(tf.gather(column, number) for column in columns))
-
     return batches_of(
-        read, len(samples), crop_size=crop_size, batch_size=batch_size, scales=scales, scale_range=scale_range,
+        files(spec, samples), crop_size=crop_size, batch_size=batch_size, scales=scales, scale_range=scale_range,
         mirror=mirror, seed=seed, start_step=start_step, num_steps=num_steps, shard_index=shard_index,
         shard_count=shard_count, threads=threads,
     )  # fmt: skip
 
 
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Numbered samples, wherever they lie.
+
+    Attributes:
+      count: how many.
+      fetch: graph function of int64 [n] numbers to a tuple of tensors [n, ...]: many at once is cheaper.
+      load: graph function of one row of what `fetch` gives to (the picture's file contents; its mask, uint8
+        [height, width] train ids; its id; the name to call it in messages).
+    """
+
+    count: int
+    fetch: Callable[[tf.Tensor], tuple[tf.Tensor, ...]]
+    load: Callable[..., tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]]
+
+
+def files(spec: DatasetSpec, samples: Sequence[Sample]) -> Source:
+    """The samples of a list, read from their files.
+
+    Raises:
+      UserError: no samples, or one without a mask.
+    """
+    _require_masks(spec, samples)
+    columns = [tf.constant([getattr(sample, name) for sample in samples]) for name in ("image", "label", "id")]
+
+    def load(image_path, label_path, sample_id):
+        label = readers.decode_label(tf.io.read_file(label_path), label_path, spec)
+        return tf.io.read_file(image_path), label, sample_id, label_path
+
+    return Source(len(samples), lambda numbers: tuple(tf.gather(column, numbers) for column in columns), load)
+
+
 def batches_of(
-    read: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]],
-    count: int,
+    source: Source,
     *,
     crop_size: int,
     batch_size: int,
@@ -85,28 +114,38 @@ def batches_of(
     shard_count: int = 1,
     threads: int | None = None,
 ) -> tf.data.Dataset:
-    """`training_batches` over any `count` records that `read(number)` gives as (image, label, id)."""
+    """`training_batches` over any source."""
     _check_arguments(batch_size, shard_index, shard_count, crop_size, scales, scale_range, start_step)
-    positions = _positions(batch_size, start_step, num_steps, shard_index, shard_count)
+    share = batch_size // shard_count
+    parallel = threads or tf.data.AUTOTUNE
 
-    def example(position):
-        image, label, sample_id = read(shuffled(position, count, seed))
-        image, label = augment(
-            image, label, draw(seed, position),
-            crop_size=crop_size, scales=scales, scale_range=scale_range, mirror=mirror,
-        )  # fmt: skip
+    def plan(steps):
+        """Draws and rows of this worker's pictures of some steps, in order."""
+        first = steps[0] * batch_size
+        positions = _of_worker(first + tf.range(_STEPS_AT_ONCE * batch_size, dtype=tf.int64), batch_size, shard_index, share)
+        draws = _of_worker(draw(seed, first, _STEPS_AT_ONCE * batch_size), batch_size, shard_index, share)
+        count = tf.size(steps) * share
+        return draws[:count], *source.fetch(shuffled(positions[:count], source.count, seed))
+
+    def example(draws, *row):
+        data, label, sample_id, name = source.load(*row)
+        label = refuse_other_size(data, label, name)
+        window = choose_window(tf.shape(label), draws, crop_size=crop_size, scales=scales, scale_range=scale_range)
+        image = readers.decode_part(data, window.begin, window.extent)
+        image, label = finish(image, cut(label, window), window, draws, crop_size=crop_size, mirror=mirror)
         return {"image": image, "label": label, "id": sample_id}
 
-    dataset = positions.map(example, num_parallel_calls=threads or tf.data.AUTOTUNE)
-    dataset = dataset.batch(batch_size // shard_count, drop_remainder=True).prefetch(2)
-    return _with_options(dataset, threads)
+    last = start_step + num_steps if num_steps is not None else tf.int64.max
+    dataset = tf.data.Dataset.range(start_step, last).batch(_STEPS_AT_ONCE).map(plan, num_parallel_calls=parallel)
+    dataset = dataset.unbatch().map(example, num_parallel_calls=parallel)
+    return _with_options(dataset.batch(share, drop_remainder=True).prefetch(2), threads)
 
 
-def shuffled(position: tf.Tensor, count: int, seed: int) -> tf.Tensor:
-    """Number (0..count-1) of the record at `position`: a new order every epoch, each record once an epoch."""
-    epoch, place = position // count, position % count
-    key = tf.stack([tf.constant(seed, tf.int64), epoch])
-    return tf.random.experimental.index_shuffle(place, seed=key, max_index=tf.constant(count - 1, tf.int64))
+def shuffled(positions: tf.Tensor, count: int, seed: int) -> tf.Tensor:
+    """Numbers (0..count-1) of the records at int64 [n] `positions`: a new order every epoch, each record once an epoch."""
+    epochs, places = positions // count, positions % count
+    keys = tf.stack([tf.fill(tf.shape(epochs), tf.constant(part, tf.int64)) for part in (_SHUFFLE_KEY, seed)] + [epochs], 1)
+    return tf.raw_ops.RandomIndexShuffle(index=places, seed=keys, max_index=tf.constant(count - 1, tf.int64), rounds=4)
 
 
 def evaluation_examples(
@@ -121,15 +160,30 @@ def evaluation_examples(
     Raises:
       UserError: no samples, or one without a mask. Iterate inside `user_errors`.
     """
-    _require_masks(spec, samples)
+    return examples_of(files(spec, samples), threads)
 
-    def example(image_path, label_path, sample_id):
-        image, label, sample_id = _read_pair(spec, image_path, label_path, sample_id)
-        return {"image": image, "label": label, "id": sample_id}
 
-    dataset = tf.data.Dataset.from_tensor_slices(_columns(samples))
-    dataset = dataset.map(example, num_parallel_calls=threads or tf.data.AUTOTUNE).prefetch(2)
-    return _with_options(dataset, threads)
+def examples_of(source: Source, threads: int | None = None) -> tf.data.Dataset:
+    """`evaluation_examples` over any source."""
+
+    def example(*row):
+        data, label, sample_id, name = source.load(*row)
+        return {"image": readers.decode_image(data), "label": refuse_other_size(data, label, name), "id": sample_id}
+
+    dataset = _rows(source, threads).map(example, num_parallel_calls=threads or tf.data.AUTOTUNE)
+    return _with_options(dataset.prefetch(2), threads)
+
+
+def labels_of(source: Source, threads: int | None = None) -> tf.data.Dataset:
+    """The masks alone, uint8 [height, width], in the source's order."""
+    dataset = _rows(source, threads).map(lambda *row: source.load(*row)[1], num_parallel_calls=threads or tf.data.AUTOTUNE)
+    return _with_options(dataset.prefetch(2), threads)
+
+
+def _rows(source: Source, threads: int | None) -> tf.data.Dataset:
+    """What `source.fetch` gives, row by row in order."""
+    numbers = tf.data.Dataset.range(source.count).batch(_RECORDS_AT_ONCE)
+    return numbers.map(source.fetch, num_parallel_calls=threads or tf.data.AUTOTUNE).unbatch()
 
 
 @contextlib.contextmanager
@@ -144,7 +198,7 @@ def user_errors(spec: DatasetSpec | None = None, samples: Sequence[Sample] = ())
         yield
     except tf.errors.OpError as error:
         message = readers.find_refusal(error)
-        if message is None and spec is not None and "decode" in error.message.lower() + str(error.op).lower():
+        if message is None and spec is not None and is_of_a_file(error):
             message = readers.first_unreadable(spec, samples, hint=error.message)
         if message is None and isinstance(error, tf.errors.NotFoundError):
             message = error.message.rpartition("}} ")[2].partition("\n")[0]
@@ -153,15 +207,16 @@ def user_errors(spec: DatasetSpec | None = None, samples: Sequence[Sample] = ())
         raise UserError(message) from None
 
 
-def _read_pair(spec: DatasetSpec, image_path, label_path, sample_id):
-    image = readers.decode_image(tf.io.read_file(image_path))
-    label = readers.decode_label(tf.io.read_file(label_path), label_path, spec)
-    return refuse_other_size(image, label, label_path), label, sample_id
+def is_of_a_file(error: tf.errors.OpError) -> bool:
+    """Whether TensorFlow stumbled over the contents of a picture or mask."""
+    text = f"{error.message} {error.op}".lower()
+    return "decode" in text or "jpeg" in text
 
 
-def refuse_other_size(image: tf.Tensor, label: tf.Tensor, label_path: tf.Tensor) -> tf.Tensor:
-    """`image`, after the check that its mask has its size."""
-    image_size, label_size = tf.shape(image)[:2], tf.shape(label)
+def refuse_other_size(data: tf.Tensor, label: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
+    """`label`, after the check that the picture in the file contents `data` has its size."""
+    label_size = tf.shape(label)
+    image_size = readers.image_size(data, otherwise=label_size)
 
     def message():
         sizes = [
@@ -172,27 +227,14 @@ def refuse_other_size(image: tf.Tensor, label: tf.Tensor, label_path: tf.Tensor)
             ["the mask has ", sizes[0], " pixels, expected ", sizes[1], " as its picture has"]
         )
 
-    with tf.control_dependencies(
-        [readers.refuse_if(tf.reduce_any(image_size != label_size), label_path, message)]
-    ):
-        return tf.identity(image)
+    with tf.control_dependencies([readers.refuse_if(tf.reduce_any(image_size != label_size), name, message)]):
+        return tf.identity(label)
 
 
-def _positions(batch_size, start_step, num_steps, shard_index, shard_count) -> tf.data.Dataset:
-    """Positions of this worker's pictures, int64, step by step."""
-    share = batch_size // shard_count
-    last = (start_step + num_steps) * share if num_steps is not None else tf.int64.max
-    first_place = shard_index * share
-    numbers = tf.data.Dataset.range(start_step * share, last)
-    return numbers.map(lambda number: number // share * batch_size + first_place + number % share)
-
-
-def _columns(samples: Sequence[Sample]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    return (
-        tf.constant([sample.image for sample in samples]),
-        tf.constant([sample.label for sample in samples]),
-        tf.constant([sample.id for sample in samples]),
-    )
+def _of_worker(rows: tf.Tensor, batch_size: int, shard_index: int, share: int) -> tf.Tensor:
+    """Rows of one worker out of [steps * batch_size, ...]."""
+    steps = tf.reshape(rows, [-1, batch_size, *rows.shape[1:]])
+    return tf.reshape(steps[:, shard_index * share : (shard_index + 1) * share], [-1, *rows.shape[1:]])
 
 
 def _require_masks(spec: DatasetSpec, samples: Sequence[Sample]) -> None:

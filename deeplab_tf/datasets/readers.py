@@ -25,8 +25,11 @@ from deeplab_tf.errors import UserError
 UNKNOWN = 254  # in the look-up tables: a value that the label table does not hold
 _ADVICE = "; `python -m deeplab_tf.check_data` lists all such files"
 
+_DCT = "INTEGER_ACCURATE"
+_JPEG_MARGIN = 16  # pixels: more than a block of colour, with which the edge of a decoded part is exact
 # Offsets in a PNG file: 8 bytes of signature, then IHDR (length, type, width, height, depth, colour type, …, CRC).
-_DEPTH, _COLOR_TYPE, _IHDR_CRC, _AFTER_IHDR = 24, 25, 29, 33
+_WIDTH, _DEPTH, _COLOR_TYPE, _IHDR_CRC, _AFTER_IHDR = 16, 24, 25, 29, 33
+_IDAT = int.from_bytes(b"IDAT", "big")
 _GREY, _RGB, _PALETTE, _RGBA = 0, 2, 3, 6
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # A CRC is affine: turning colour type 3 into 0 at that place of IHDR changes it by this constant, whatever else is there.
@@ -63,25 +66,61 @@ def read_mask_values(path: str | os.PathLike) -> np.ndarray:
     with _naming(path, "a PNG mask"):
         data = tf.io.read_file(os.fspath(path))
         _check_png(data, tf.constant(os.fspath(path)))
-        if int(_byte(data, _COLOR_TYPE)) in (_GREY, _PALETTE):
+        if int(_header(data)[_COLOR_TYPE]) in (_GREY, _PALETTE):
             return _values_function()(data).numpy()
         return tf.io.decode_png(data, channels=3).numpy()
 
 
 def decode_image(data: tf.Tensor) -> tf.Tensor:
     """File contents (scalar string) to uint8 [height, width, 3], RGB; a TensorFlow graph function."""
-    kind = _byte(data, _COLOR_TYPE)
-    may_be_clear = _is_png(data) & ((kind > _PALETTE) | (kind == _PALETTE) & _has_clear_colors(data))
-    image = tf.cond(
-        may_be_clear, lambda: _over_white(tf.io.decode_png(data, channels=4)), lambda: _decode_rgb(data)
-    )
+    image = tf.cond(_is_png(data), lambda: _decode_png_picture(data), lambda: _decode_rgb(data))
     image.set_shape([None, None, 3])
     return image
 
 
+def decode_part(data: tf.Tensor, begin: tf.Tensor, extent: tf.Tensor) -> tf.Tensor:
+    """`decode_image(data)[begin[0] : begin[0] + extent[0], begin[1] : ...]`, without decoding all of a JPEG.
+
+    Args:
+      data: scalar string, file contents.
+      begin, extent: int32 [2], inside the picture.
+    """
+
+    def of_jpeg():
+        # The decoder is exact but for the colours along the window's edge, which it smooths without their neighbours.
+        start = tf.maximum(begin - _JPEG_MARGIN, 0)
+        stop = tf.minimum(begin + extent + _JPEG_MARGIN, tf.image.extract_jpeg_shape(data)[:2])
+        return begin - start, tf.image.decode_and_crop_jpeg(data, tf.concat([start, stop - start], 0), 3, dct_method=_DCT)
+
+    first, part = tf.cond(_is_jpeg(data), of_jpeg, lambda: (begin, decode_image(data)))
+    last = first + extent
+    part = part[first[0] : last[0], first[1] : last[1]]
+    part.set_shape([None, None, 3])
+    return part
+
+
+def image_size(data: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:
+    """Height and width (int32 [2]) by the header of a JPEG or PNG; `otherwise` where it is neither."""
+
+    def by_header():
+        size = tf.io.decode_raw(tf.strings.substr(data, _WIDTH, 8), tf.int32, little_endian=False)
+        return tf.ensure_shape(size, [2])[::-1]
+
+    def of_other():
+        return tf.cond(_is_png(data), by_header, lambda: otherwise)
+
+    return tf.cond(_is_jpeg(data), lambda: tf.image.extract_jpeg_shape(data)[:2], of_other)
+
+
 def _decode_rgb(data: tf.Tensor) -> tf.Tensor:
     # The op reads PNG as well; INTEGER_ACCURATE is what cv2 and Pillow decode with, the default differs by 4 levels.
-    return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+    return tf.io.decode_jpeg(data, channels=3, dct_method=_DCT)
+
+
+def _decode_png_picture(data: tf.Tensor) -> tf.Tensor:
+    kind = _header(data)[_COLOR_TYPE]
+    may_be_clear = (kind > _PALETTE) | (kind == _PALETTE) & _has_clear_colors(data)
+    return tf.cond(may_be_clear, lambda: _over_white(tf.io.decode_png(data, channels=4)), lambda: _decode_rgb(data))
 
 
 def _has_clear_colors(data: tf.Tensor) -> tf.Tensor:
@@ -107,8 +146,8 @@ def decode_label(data: tf.Tensor, path: tf.Tensor, spec: DatasetSpec) -> tf.Tens
       tf.errors.InvalidArgumentError: the file is no PNG or holds an unknown value; `user_errors` makes it readable.
     """
     with tf.control_dependencies([_check_png(data, path)]):
-        colored = _byte(data, _COLOR_TYPE) & 2 > 0
-    colored &= _byte(data, _COLOR_TYPE) != _PALETTE
+        kind = _header(data)[_COLOR_TYPE]
+    colored = (kind & 2 > 0) & (kind != _PALETTE)
     label = tf.cond(
         colored, lambda: _label_of_colors(data, path, spec), lambda: _label_of_values(data, path, spec)
     )
@@ -129,9 +168,9 @@ def _values_function():
 
 def _label_of_values(data: tf.Tensor, path: tf.Tensor, spec: DatasetSpec) -> tf.Tensor:
     is_train_ids = tf.strings.regex_full_match(path, r".*TrainIds\.png")
-    in_order = is_train_ids | bool((_id_table(spec) == _train_id_table(spec)).all())
+    in_order = bool((_id_table(spec) == _train_id_table(spec)).all()) or is_train_ids
     label, unknown = tf.cond(
-        in_order & (_byte(data, _DEPTH) == 8),
+        in_order & (_header(data)[_DEPTH] == 8),
         lambda: _keep_values(_decode_bytes(data), spec.num_classes),
         lambda: _look_up(_decode_values(data), tf.where(is_train_ids, _train_id_table(spec), _id_table(spec))),
     )
@@ -191,7 +230,8 @@ def refuse_if(condition: tf.Tensor, path: tf.Tensor, message) -> tf.Operation:
 
 def _decode_values(data: tf.Tensor) -> tf.Tensor:
     """int32 [height, width]: grey values of a grey PNG, indices of a palette PNG."""
-    depth = _byte(data, _DEPTH)
+    header = _header(data)
+    depth = header[_DEPTH]
     values = tf.cond(
         depth == 16,
         lambda: tf.cast(tf.io.decode_png(data, channels=1, dtype=tf.uint16)[..., 0], tf.int32),
@@ -199,26 +239,29 @@ def _decode_values(data: tf.Tensor) -> tf.Tensor:
     )
     # The decoder spreads 1, 2 and 4 bits over 0..255; an index is the number before that.
     step = 255 // (tf.bitwise.left_shift(1, tf.minimum(depth, 8)) - 1)
-    spread = (_byte(data, _COLOR_TYPE) == _PALETTE) & (depth < 8)
+    spread = (header[_COLOR_TYPE] == _PALETTE) & (depth < 8)
     return tf.cond(spread, lambda: values // step, lambda: values)
 
 
 def _decode_bytes(data: tf.Tensor) -> tf.Tensor:
     """uint8 [height, width] of a grey or palette PNG, as the decoder gives them."""
-    is_palette = _byte(data, _COLOR_TYPE) == _PALETTE
+    is_palette = _header(data)[_COLOR_TYPE] == _PALETTE
     data = tf.cond(is_palette, lambda: _palette_to_grey(data), lambda: data)
     return tf.io.decode_png(data, channels=1)[..., 0]
 
 
 def _palette_to_grey(data: tf.Tensor) -> tf.Tensor:
     """The same PNG with its indices declared grey: no decoder of TensorFlow or cv2 gives indices, this one must."""
-    place = tf.while_loop(
-        lambda at: tf.strings.substr(data, at + 4, 4) != b"IDAT",
-        lambda at: (
-            at + 12 + tf.reduce_sum(tf.cast(_bytes(data, at, 4), tf.int32) * [1 << 24, 1 << 16, 1 << 8, 1])
-        ),
-        [tf.constant(_AFTER_IHDR)],
-    )[0]
+
+    def chunk(at):  # its length and type
+        return tf.io.decode_raw(tf.strings.substr(data, at, 8), tf.int32, little_endian=False)
+
+    def step(at, head):
+        at += 12 + tf.maximum(head[0], 0)
+        return at, chunk(at)
+
+    start = tf.constant(_AFTER_IHDR)
+    place, _ = tf.while_loop(lambda at, head: head[1] != _IDAT, step, [start, chunk(start)])
     crc = tf.bitwise.bitwise_xor(_bytes(data, _IHDR_CRC, 4), _CRC_PALETTE_TO_GREY)
     crc = tf.strings.reduce_join(tf.gather(_byte_strings(), tf.cast(crc, tf.int32)))
     head, middle = tf.strings.substr(data, 0, _COLOR_TYPE), tf.strings.substr(data, _COLOR_TYPE + 1, 3)
@@ -236,14 +279,18 @@ def _is_png(data: tf.Tensor) -> tf.Tensor:
     return (tf.strings.substr(data, 0, 8) == _PNG_SIGNATURE) & (tf.strings.length(data) > _AFTER_IHDR)
 
 
+def _is_jpeg(data: tf.Tensor) -> tf.Tensor:
+    return tf.strings.substr(data, 0, 3) == b"\xff\xd8\xff"
+
+
 def _bytes(data: tf.Tensor, at, count: int) -> tf.Tensor:
     return tf.io.decode_raw(tf.strings.substr(data, at, count), tf.uint8)
 
 
-def _byte(data: tf.Tensor, at: int) -> tf.Tensor:
-    """One byte of the header as int32; 0 behind the end of a short file."""
-    header = tf.strings.join([tf.strings.substr(data, 0, _AFTER_IHDR), b"\0" * _AFTER_IHDR])
-    return tf.cast(_bytes(header, at, 1)[0], tf.int32)
+def _header(data: tf.Tensor) -> tf.Tensor:
+    """The first bytes as int32 [33]; 0 behind the end of a short file."""
+    bytes_ = tf.io.decode_raw(tf.strings.substr(data, 0, _AFTER_IHDR)[None], tf.uint8, fixed_length=_AFTER_IHDR)
+    return tf.cast(bytes_[0], tf.int32)
 
 
 @functools.cache

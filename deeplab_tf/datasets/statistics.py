@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from deeplab_tf.datasets import pipeline, readers
+from deeplab_tf.datasets import pipeline
 from deeplab_tf.datasets.samples import Sample
 from deeplab_tf.datasets.specs import DatasetSpec
 
@@ -47,14 +47,17 @@ def class_frequencies(spec: DatasetSpec, samples: Sequence[Sample]) -> ClassFreq
     Raises:
       UserError: naming the first mask that cannot be read or holds an unknown id.
     """
-    paths = tf.data.Dataset.from_tensor_slices([sample.label for sample in samples])
+    with pipeline.user_errors(spec, samples):
+        return count_classes(spec, pipeline.files(spec, samples))
 
-    def histogram(path):
-        label = readers.decode_label(tf.io.read_file(path), path, spec)
+
+def count_classes(spec: DatasetSpec, source: pipeline.Source) -> ClassFrequencies:
+    """`class_frequencies` of any source. Call it inside `pipeline.user_errors`."""
+
+    def histogram(label):
         return tf.math.bincount(tf.cast(tf.reshape(label, [-1]), tf.int32), minlength=256, maxlength=256)
 
-    with pipeline.user_errors(spec, samples):
-        counts = list(paths.map(histogram, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
+    counts = list(pipeline.labels_of(source).map(histogram, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
     return from_histograms(spec, np.array(counts, np.int64).reshape(-1, 256))
 
 

@@ -7,10 +7,10 @@ import pathlib
 
 from deeplab_tf.config import ExperimentConfig
 from deeplab_tf.crf.dense_crf import DenseCRF
-from deeplab_tf.datasets.pipeline import evaluation_examples, user_errors
+from deeplab_tf.datasets import sources
 from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
 from deeplab_tf.experiment import crf_params_of, load_run
-from deeplab_tf.runs import samples_of
+from deeplab_tf.runs import data_dir_of
 from deeplab_tf.weights import records
 
 
@@ -30,7 +30,7 @@ def evaluate_run(
     """
     run = load_run(workdir, config)
     split, settings = config.data.eval_split, config.eval
-    samples = samples_of(config, run.spec, split)[: settings.max_images]
+    where = (run.spec, data_dir_of(config), split)
     # One thread each: the worker pool runs pictures side by side.
     crf = DenseCRF(crf_params_of(config), threads=1) if settings.crf else None
     shared = {
@@ -42,8 +42,8 @@ def evaluate_run(
         "settings": {"split": split, "checkpoint": run.checkpoint.name},
         "warnings": _contamination(config, split),
     }
-    examples = evaluation_examples(run.spec, samples)
-    with user_errors(run.spec, samples):
+    examples = sources.evaluation(*where, limit=settings.max_images)
+    with sources.errors(*where):
         if cached_scores:
             return evaluate_scores(run.spec, examples, **shared)
         return evaluate(

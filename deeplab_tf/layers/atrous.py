@@ -38,14 +38,18 @@ def atrous_conv(x: tf.Tensor, kernel: tf.Tensor, rate: int, method: str = "space
       As `x`, with the kernel's output channels.
     """
     way = resolve_method(method)
+    if math.prod(kernel.shape[:-2]) == 1 and x.dtype == tf.float32:
+        # As a matrix product, what oneDNN does up to 1.3 times (gradients 1.6 times) as fast as its 1x1 convolution;
+        # in bfloat16 the convolution is the faster one.
+        return _products(x, kernel)
     if rate == 1:
         return tf.nn.convolution(x, kernel, padding="SAME")
     if method != "native" and _few_outputs(x, kernel):
         taps = kernel.shape[:-2]
-        scores = _scores_of_taps(x, kernel)
+        products = _products(x, kernel)
         if way == "native":
-            return _move_and_add(scores, taps, rate)
-        return _on_deinterleaved_maps(scores, taps, rate, lambda maps, _: _move_and_add(maps, taps, 1))
+            return _move_and_add(products, taps, rate)
+        return _on_deinterleaved_maps(products, taps, rate, lambda maps, _: _move_and_add(maps, taps, 1))
     if way == "native":
         return (tf.nn.conv2d if x.shape.rank == 4 else tf.nn.conv1d)(x, kernel, 1, "SAME", dilations=rate)
     return _on_deinterleaved_maps(
@@ -68,7 +72,7 @@ def _on_deinterleaved_maps(x: tf.Tensor, taps, rate: int, convolve: Callable[[tf
     # What is too many is the padding up to a multiple of the rate: (k-1) r fewer rows already left with VALID.
     crops = tf.stack([tf.zeros_like(to_multiple), to_multiple], axis=1)
     y = tf.batch_to_space(maps, blocks, crops)
-    return tf.ensure_shape(y, x.shape[:-1].concatenate(y.shape[-1]))
+    return tf.ensure_shape(y, x.shape[:-1].concatenate(maps.shape[-1]))
 
 
 def _few_outputs(x: tf.Tensor, kernel: tf.Tensor) -> bool:
@@ -81,23 +85,23 @@ def _few_outputs(x: tf.Tensor, kernel: tf.Tensor) -> bool:
     return x.dtype == tf.float32 and all(size % 2 for size in taps) and math.prod(taps) * filters <= inputs
 
 
-def _scores_of_taps(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+def _products(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """[batch, *spatial, in] -> [batch, *spatial, taps * out]: `x[i] w[k]` for every tap k."""
     last = len(kernel.shape) - 1
     weights = tf.transpose(kernel, [last - 1, *range(last - 1), last])
     return tf.tensordot(x, tf.reshape(weights, [kernel.shape[-2], -1]), 1)
 
 
-def _move_and_add(scores: tf.Tensor, taps, rate: int) -> tf.Tensor:
-    """`y[i] = sum_k scores_k[i + r k]`, zero outside: what is left of the convolution after `_scores_of_taps`."""
+def _move_and_add(products: tf.Tensor, taps, rate: int) -> tf.Tensor:
+    """`y[i] = sum_k p_k[i + r k]`, zero outside: what is left of the convolution after `_products`."""
     padding = [(0, 0), *(same_padding(size, rate) for size in taps), (0, 0)]
-    size = tf.concat([[-1], tf.shape(scores)[1:-1], [-1]], axis=0)
+    parts = tf.split(products, math.prod(taps), axis=-1)
+    size = tf.concat([[-1], tf.shape(products)[1:-1], [-1]], axis=0)
     moved = [
-        tf.slice(tf.pad(score, padding), [0, *(rate * k for k in tap), 0], size)
-        for tap, score in zip(np.ndindex(*taps), tf.split(scores, math.prod(taps), axis=-1), strict=True)
+        tf.slice(tf.pad(part, padding), [0, *(rate * k for k in tap), 0], size)
+        for tap, part in zip(np.ndindex(*taps), parts, strict=True)
     ]
-    y = tf.add_n(moved)
-    return tf.ensure_shape(y, scores.shape[:-1].concatenate(y.shape[-1]))
+    return tf.ensure_shape(tf.add_n(moved), parts[0].shape)
 
 
 def resolve_method(method: str) -> str:
@@ -141,7 +145,7 @@ def conv2d(x: tf.Tensor, kernel: tf.Tensor, strides: int = 1, rate: int = 1, met
         raise ValueError(f"conv2d: got stride {strides} with rate {rate}, expected one of them to be 1.")
     pad = (kernel.shape[0] - 1) // 2
     if pad == 0:
-        return tf.nn.conv2d(x, kernel, strides, "VALID")
+        return atrous_conv(x[:, ::strides, ::strides], kernel, rate, method)
     return tf.nn.conv2d(x, kernel, strides, [[0, 0], [pad, pad], [pad, pad], [0, 0]])
 
 

@@ -9,13 +9,12 @@ import pathlib
 import keras
 
 from deeplab_tf.config import ExperimentConfig, all_settings
-from deeplab_tf.datasets.pipeline import training_batches, user_errors
-from deeplab_tf.datasets.samples import Sample
+from deeplab_tf.datasets import sources
 from deeplab_tf.datasets.specs import DatasetSpec
-from deeplab_tf.datasets.statistics import class_frequencies, median_frequency_weights
+from deeplab_tf.datasets.statistics import median_frequency_weights
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment import model_of
-from deeplab_tf.runs import dataset_of, load_config, samples_of, save_description
+from deeplab_tf.runs import data_dir_of, dataset_of, load_config, save_description
 from deeplab_tf.training.checkpoints import Checkpoints, state_variables
 from deeplab_tf.training.loop import run_steps
 from deeplab_tf.training.schedules import learning_rate
@@ -44,8 +43,8 @@ def train(config: ExperimentConfig, workdir: str | os.PathLike) -> dict:
     """
     workdir, solver = pathlib.Path(workdir), config.solver
     spec = dataset_of(config)
-    samples = samples_of(config, spec, config.data.train_split)
-    class_weights = _class_weights(solver.class_weights, spec, samples)
+    split = (spec, data_dir_of(config), config.data.train_split)
+    class_weights = _class_weights(solver.class_weights, *split)
     if (workdir / "config.json").exists():
         _refuse_other_experiment(config, workdir)
     checkpoints = Checkpoints(workdir / "checkpoints", solver.keep_checkpoints)
@@ -65,11 +64,11 @@ def train(config: ExperimentConfig, workdir: str | os.PathLike) -> dict:
     _open_workdir(config, spec, workdir)
     if start >= solver.steps:
         return {"step": start, "loss": None, "interrupted": False, "checkpoint": str(checkpoints.paths()[0])}
-    batches = training_batches(
-        spec, samples, crop_size=config.data.crop_size, batch_size=solver.batch_size * solver.iter_size,
+    batches = sources.training(
+        *split, crop_size=config.data.crop_size, batch_size=solver.batch_size * solver.iter_size,
         scales=config.data.augment_scales, mirror=config.data.mirror, seed=solver.seed, start_step=start,
     )  # fmt: skip
-    with user_errors(spec, samples):
+    with sources.errors(*split):
         summary = run_steps(
             step, batches, model, optimizer, checkpoints, start=start, steps=solver.steps,
             log_file=workdir / "train.jsonl", save_every=solver.save_every, log_every=solver.log_every,
@@ -85,10 +84,10 @@ def _optimizer(solver) -> CaffeSGD:
     return CaffeSGD(schedule, solver.momentum, solver.weight_decay, solver.head_multiplier)
 
 
-def _class_weights(kind: str, spec: DatasetSpec, samples: tuple[Sample, ...]) -> tuple[float, ...] | None:
+def _class_weights(kind: str, spec: DatasetSpec, data_dir: str, split: str) -> tuple[float, ...] | None:
     if kind == "none":
         return None
-    weights = median_frequency_weights(class_frequencies(spec, samples))
+    weights = median_frequency_weights(sources.class_frequencies(spec, data_dir, split))
     _log.info("class weights: %s", ", ".join(f"{n} {w:.2f}" for n, w in zip(spec.class_names, weights, strict=True)))
     return tuple(map(float, weights))
 

@@ -89,11 +89,31 @@ def test_resizing_is_cv2s():
     import cv2
 
     image, label = pair((40, 31), 2, block=4)
-    out_image, out_label = augmentation.resize(tf.constant(image), tf.constant(label), tf.constant(1.5))
+    out_image, out_label = augmentation.resize(tf.constant(image), tf.constant(label), tf.constant([60, 46]))
     expected = cv2.resize(image.astype(np.float32), (46, 60), interpolation=cv2.INTER_LINEAR)
     assert out_label.shape == (60, 46) and np.allclose(out_image, expected, atol=1e-2)
     rows, columns = ((np.arange(n) + 0.5) * m / n for n, m in ((60, 40), (46, 31)))
     assert np.array_equal(out_label, label[rows.astype(int)[:, None], columns.astype(int)])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.tuples(st.integers(20, 90), st.integers(20, 90)), DRAWS)
+def test_the_crop_is_that_of_the_wholly_scaled_picture(size, draws):
+    """Scale, then crop, as published: the shortcut may lie half a source pixel off, as it keeps to whole source pixels."""
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    image = np.stack([rows * 2, columns * 2, np.full(size, 77)], -1).astype(np.uint8)
+    out, label = augment(image, np.zeros(size, np.uint8), [*draws[:3], 0.9], True)
+    scale = SCALES[int(np.float32(draws[0]) * 5)]
+    scaled = np.maximum(np.round(np.float32(size) * np.float32(scale)), 1).astype(int)
+    seen = np.minimum(scaled, CROP)
+    assert np.array_equal((label == 0).sum((0, 1)), seen.prod()) and (label[: seen[0], : seen[1]] == 0).all()
+    for axis in (0, 1):
+        offset = int(np.float32(draws[1 + axis]) * np.float32(scaled[axis] - seen[axis] + 1))
+        places = (offset + np.arange(seen[axis]) + 0.5) * size[axis] / scaled[axis] - 0.5
+        expected = 2 * np.clip(places, 0, size[axis] - 1)
+        got = out[: seen[0], : seen[1], axis].max(1 - axis)
+        # half a pixel for the first row and the last, and half a pixel where bilinear stops at the crop's edge
+        assert np.abs(got - expected).max() <= 2 * 1.01
 
 
 def test_scales_are_drawn_evenly_from_a_set_or_a_range():
@@ -104,3 +124,11 @@ def test_scales_are_drawn_evenly_from_a_set_or_a_range():
     assert np.allclose(chosen, SCALES) and (counts == 40).all()
     ranged = augmentation.pick_scale(tf.constant(draws), scale_range=(0.5, 1.5)).numpy()
     assert ranged.min() == 0.5 and 1.49 < ranged.max() < 1.5
+
+
+def test_draws_are_random_access_and_even():
+    many = augmentation.draw(3, 0, 4000).numpy()
+    assert np.array_equal(augmentation.draw(3, 1234, 5), many[1234:1239]) and many.min() >= 0 and many.max() < 1
+    assert not np.array_equal(augmentation.draw(-4, 1234, 5), many[1234:1239])
+    assert np.allclose(many.mean(0), 0.5, atol=0.02)
+    assert np.abs(np.corrcoef(np.concatenate([many[:-1], many[1:]], 1).T) - np.eye(8)).max() < 0.06

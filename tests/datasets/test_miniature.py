@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 
 from deeplab_tf.datasets import miniature, pipeline, specs, statistics
 from deeplab_tf.datasets.samples import list_samples
+from deeplab_tf.errors import UserError
 
 
 def test_scenes_are_functions_of_their_seed():
@@ -40,6 +42,25 @@ def test_the_splits_are_made_on_demand_and_disjoint(tmp_path, monkeypatch):
     (batch,) = pipeline.training_batches(spec, train, crop_size=65, batch_size=2, num_steps=1).as_numpy_iterator()
     assert batch["image"].shape == (2, 65, 65, 3)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_changed_renderer_renders_anew_and_nothing_else_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(miniature, "SEEDS", {"train": (0, 6), "val": (1_000_000, 3)})
+    last = miniature.ensure(tmp_path) / "images/train/0000005.jpg"
+    before, written = last.read_bytes(), last.stat().st_mtime_ns
+    miniature.ensure(tmp_path)
+    assert last.stat().st_mtime_ns == written
+    render = miniature.render
+    monkeypatch.setattr(miniature, "render", lambda seed: (255 - render(seed)[0], render(seed)[1]))
+    miniature.ensure(tmp_path)
+    assert last.read_bytes() != before
+
+
+def test_a_list_of_other_pictures_is_left_alone(tmp_path):
+    (tmp_path / "train.txt").write_text("mine.jpg\tmine.png\n")
+    with pytest.raises(UserError, match=r"train\.txt: lists other pictures"):
+        miniature.ensure(tmp_path)
+    assert (tmp_path / "train.txt").read_text() == "mine.jpg\tmine.png\n"
 
 
 def test_median_frequency_weights_by_hand():

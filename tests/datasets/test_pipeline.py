@@ -134,4 +134,4 @@ def test_wrong_arguments():
         {"batch_size": 1, "scales": ()},
     ):
         with pytest.raises(ValueError):
-            pipeline.batches_of(None, 4, crop_size=33, **wrong)
+            pipeline.batches_of(None, crop_size=33, **wrong)

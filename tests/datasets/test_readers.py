@@ -145,3 +145,20 @@ def test_real_cityscapes_masks_agree(test_data):
             for kind in ("labelIds", "labelTrainIds", "color")
         )
         assert np.array_equal(ids, train_ids) and np.array_equal(ids, colors)
+
+
+@pytest.mark.parametrize("kind", ["4:4:4", "4:2:2", "4:2:0", "progressive", "grey", "png"])
+def test_a_part_is_that_part_of_the_whole(tmp_path, kind):
+    pixels = np.kron(RANDOM.integers(0, 256, (11, 14, 3)), np.ones((9, 7, 1))).astype(np.uint8)
+    image, path = Image.fromarray(pixels).convert("L" if kind == "grey" else "RGB"), tmp_path / f"image.{kind[:3]}"
+    subsampling = {"4:4:4": 0, "4:2:2": 1}.get(kind, 2)
+    options = {} if kind == "png" else {"quality": 80, "subsampling": subsampling, "progressive": kind == "progressive"}
+    image.save(path, "PNG" if kind == "png" else "JPEG", **options)
+    data, whole = tf.io.read_file(str(path)), readers.read_image(path)
+    part = tf.function(readers.decode_part)
+    assert list(readers.image_size(data, tf.constant([0, 0]))) == [99, 98]
+    for _ in range(12):
+        height, width = RANDOM.integers(1, (100, 99))
+        top, left = RANDOM.integers(0, (100 - height, 99 - width))
+        got = part(data, tf.constant([top, left], tf.int32), tf.constant([height, width], tf.int32))
+        assert np.array_equal(got, whole[top : top + height, left : left + width])

@@ -6,10 +6,11 @@ import tempfile
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from deeplab_tf.datasets import pipeline, readers, specs
+from deeplab_tf.datasets import pipeline, readers, sources, specs
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.tfds import builders, records
 from deeplab_tf.errors import UserError
@@ -119,6 +120,30 @@ def test_order_and_augmentation_are_those_of_the_file_pipeline(shards):
     files = pipeline.training_batches(spec, [samples[name] for name in order], **options)
     for a, b in zip(files, records.record_batches(spec, directory, "train_aug", **options), strict=True):
         assert all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def test_one_call_reads_files_and_records(shards):
+    root, directory = shards
+    spec = specs.get_dataset("voc2012")
+    options = {"crop_size": 9, "batch_size": 2, "num_steps": 1}
+    for data_dir in (root, directory):
+        assert sources.open_split(spec, data_dir, "train_aug").count == 3
+        with sources.errors(spec, data_dir, "train_aug"):
+            (batch,) = sources.training(spec, data_dir, "train_aug", **options)
+        assert batch["image"].shape == (2, 9, 9, 3)
+        assert len(list(sources.evaluation(spec, data_dir, "train_aug+val", limit=2))) == 2
+    tables = [sources.class_frequencies(spec, data_dir, "train_aug").table() for data_dir in (root, directory)]
+    assert tables[0] == tables[1]
+
+
+def test_a_record_that_does_not_decode_is_named_by_its_folder(shards, monkeypatch):
+    _, directory = shards
+    spec = specs.get_dataset("voc2012")
+    load = records._load
+    monkeypatch.setattr(records, "_load", lambda directory, image, *row: load(directory, tf.strings.substr(image, 0, 99), *row))
+    with pytest.raises(UserError, match=r"1\.0\.0: a record of split 'train' does not decode"):
+        with sources.errors(spec, directory, "train"):
+            list(sources.training(spec, directory, "train", crop_size=9, batch_size=2, num_steps=1))
 
 
 def test_wrong_folders_and_splits_are_named(shards, tmp_path):

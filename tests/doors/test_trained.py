@@ -11,8 +11,9 @@ from PIL import Image
 
 import deeplab_tf as dl
 from deeplab_tf.datasets.readers import read_image, read_label
+from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.experiment import load_run
-from deeplab_tf.runs import load_config, samples_of
+from deeplab_tf.runs import data_dir_of, load_config
 
 IMAGES = 12
 
@@ -26,7 +27,7 @@ def run(door, *arguments):
 @pytest.fixture(scope="module")
 def run_of(trained_run):
     trained = load_run(trained_run, load_config(trained_run))
-    return trained, samples_of(trained.config, trained.spec, "val")[:IMAGES]
+    return trained, list_samples(trained.spec, data_dir_of(trained.config), "val")[:IMAGES]
 
 
 @pytest.fixture(scope="module")

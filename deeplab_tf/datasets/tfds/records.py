@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
-from deeplab_tf.datasets import pipeline, readers
+from deeplab_tf.datasets import pipeline
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
 
 _FEATURES = {name: tf.io.FixedLenFeature([], tf.string) for name in ("image", "label", "id")}
 
 
-@dataclasses.dataclass(frozen=True)
-class RecordSplit:
-    """A split in shards: `count` records; `read(number)` is a graph function to (image, label, id) as the readers give them."""
-
-    count: int
-    read: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]
-
-
-def open_records(spec: DatasetSpec, directory: str | os.PathLike, split: str) -> RecordSplit:
+def open_records(spec: DatasetSpec, directory: str | os.PathLike, split: str) -> pipeline.Source:
     """Opens the shards of a split; they are read at random, each by its own index.
 
     Args:
@@ -50,7 +41,7 @@ def open_records(spec: DatasetSpec, directory: str | os.PathLike, split: str) ->
     except (KeyError, ValueError) as error:
         raise UserError(f"{directory}: no split {split!r}, expected one of {', '.join(builder.info.splits)}.") from error
     source = array_record_data_source.ArrayRecordDataSource(instructions)
-    return RecordSplit(len(source), lambda number: _parse(_fetch(source, number)))
+    return pipeline.Source(len(source), lambda numbers: _fetch(source, numbers), lambda *row: _load(os.fspath(directory), *row))
 
 
 def is_record_folder(directory: str | os.PathLike) -> bool:
@@ -60,28 +51,26 @@ def is_record_folder(directory: str | os.PathLike) -> bool:
 
 def record_batches(spec: DatasetSpec, directory: str | os.PathLike, split: str, **options) -> tf.data.Dataset:
     """`pipeline.training_batches` from shards: the same options, the same elements."""
-    records = open_records(spec, directory, split)
-    return pipeline.batches_of(records.read, records.count, **options)
+    return pipeline.batches_of(open_records(spec, directory, split), **options)
 
 
 def record_examples(spec: DatasetSpec, directory: str | os.PathLike, split: str) -> tf.data.Dataset:
     """`pipeline.evaluation_examples` from shards, in the order of the records."""
-    records = open_records(spec, directory, split)
-
-    def example(number):
-        return dict(zip(("image", "label", "id"), records.read(number), strict=True))
-
-    return tf.data.Dataset.range(records.count).map(example, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+    return pipeline.examples_of(open_records(spec, directory, split))
 
 
-def _fetch(source, number: tf.Tensor) -> tf.Tensor:
-    """The bytes of a record: the one Python call per picture, some 50 µs; parsing and decoding stay in the graph."""
-    record = tf.numpy_function(lambda index: source[int(index)], [number], tf.string, stateful=False)
-    record.set_shape([])
-    return record
+def _fetch(source, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Picture and mask (file contents) and id of each record: one Python call for all; decoding stays in the graph."""
+
+    def read(indices):
+        return np.array(source.__getitems__(indices.tolist()), object)
+
+    records = tf.numpy_function(read, [numbers], tf.string, stateful=False)
+    records.set_shape([None])
+    columns = tf.io.parse_example(records, _FEATURES)
+    return columns["image"], columns["label"], columns["id"]
 
 
-def _parse(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    example = tf.io.parse_single_example(record, _FEATURES)
-    label = tf.io.decode_png(example["label"], channels=1)[..., 0]
-    return readers.decode_image(example["image"]), label, example["id"]
+def _load(directory: str, image: tf.Tensor, label: tf.Tensor, sample_id: tf.Tensor):
+    name = tf.strings.join([directory, ": record ", sample_id])
+    return image, tf.io.decode_png(label, channels=1)[..., 0], sample_id, name

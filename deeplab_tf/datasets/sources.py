@@ -1,0 +1,71 @@
+"""A split for training and evaluation, whether its folder holds pictures and masks or TFDS records."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from deeplab_tf.datasets import pipeline, statistics
+from deeplab_tf.datasets.samples import list_samples
+from deeplab_tf.datasets.specs import DatasetSpec
+from deeplab_tf.datasets.tfds import records
+from deeplab_tf.errors import UserError
+
+
+def open_split(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> pipeline.Source:
+    """The samples of a split, numbered; `count` says how many.
+
+    Args:
+      spec: the data set.
+      data_dir: its folder as data/README.md describes it, or the version folder of its records (it holds
+        dataset_info.json), local or gs://.
+      split: a split's name, or several joined by "+".
+
+    Raises:
+      UserError: what is missing or wrong, by name.
+    """
+    if records.is_record_folder(data_dir):
+        return records.open_records(spec, data_dir, split)
+    return pipeline.files(spec, list_samples(spec, data_dir, split))
+
+
+def training(spec: DatasetSpec, data_dir: str | os.PathLike, split: str, **options) -> tf.data.Dataset:
+    """`pipeline.training_batches` of a split, with its options. Iterate inside `errors`."""
+    return pipeline.batches_of(open_split(spec, data_dir, split), **options)
+
+
+def evaluation(
+    spec: DatasetSpec, data_dir: str | os.PathLike, split: str, limit: int | None = None
+) -> tf.data.Dataset:
+    """`pipeline.evaluation_examples` of a split or its first `limit` samples, in its order. Iterate inside `errors`."""
+    examples = pipeline.examples_of(open_split(spec, data_dir, split))
+    return examples if limit is None else examples.take(limit)
+
+
+def class_frequencies(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> statistics.ClassFrequencies:
+    """How often each class occurs in a split; reads all of it.
+
+    Raises:
+      UserError: naming the first mask that cannot be read or holds an unknown id.
+    """
+    with errors(spec, data_dir, split):
+        return statistics.count_classes(spec, open_split(spec, data_dir, split))
+
+
+@contextlib.contextmanager
+def errors(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> Iterator[None]:
+    """`pipeline.user_errors` for a split: what is wrong with its files or records is raised as UserError by name."""
+    if not records.is_record_folder(data_dir):
+        with pipeline.user_errors(spec, list_samples(spec, data_dir, split)):
+            yield
+        return
+    try:
+        with pipeline.user_errors():
+            yield
+    except tf.errors.OpError as error:
+        if not pipeline.is_of_a_file(error):
+            raise
+        raise UserError(f"{data_dir}: a record of split {split!r} does not decode; write the records again.") from None
