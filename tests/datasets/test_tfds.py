@@ -104,9 +104,9 @@ def test_batches_resume_and_shard_as_those_of_files(shards):
 
     whole = batches()
     assert all(len(set(batch["id"])) == 4 for batch in whole)  # four records: a batch is an epoch
+    resumed, parts = batches(start_step=2, num_steps=2), [batches(shard_index=index, shard_count=2) for index in (0, 1)]
     for key in ("image", "label", "id"):
-        assert all(np.array_equal(a[key], b[key]) for a, b in zip(whole[2:], batches(start_step=2, num_steps=2), strict=True))
-        parts = [batches(shard_index=index, shard_count=2) for index in (0, 1)]
+        assert all(np.array_equal(a[key], b[key]) for a, b in zip(whole[2:], resumed, strict=True))
         for a, left, right in zip(whole, *parts, strict=True):
             assert np.array_equal(a[key], np.concatenate([left[key], right[key]]))
 
