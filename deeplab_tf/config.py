@@ -74,7 +74,6 @@ class SolverConfig:
     save_every: int = setting(500, "steps between two checkpoints")
     keep_checkpoints: int = setting(2, "newest checkpoints to keep")
     log_every: int = setting(10, "steps between two lines of train.jsonl")
-    eval_every: int = setting(0, "steps between two evaluations; 0: none while training")
 
 
 @dataclasses.dataclass(frozen=True)

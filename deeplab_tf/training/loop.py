@@ -29,8 +29,6 @@ def run_steps(
     log_file: pathlib.Path,
     save_every: int,
     log_every: int,
-    evaluate: Callable[[int], dict] | None = None,
-    eval_every: int = 0,
 ) -> dict:
     """Runs steps `start` to `steps`, saving and logging on the way and at the end.
 
@@ -39,7 +37,6 @@ def run_steps(
       batches: dicts of "image", "label" and "id", the first one for step `start`.
       checkpoints: where the state goes every `save_every` steps, at the end and on SIGTERM or SIGINT.
       log_file: gets one JSON line every `log_every` steps; lines after `start` are taken out first.
-      evaluate: called with the number of steps done every `eval_every` steps (0: never); its dict joins the log.
 
     Returns:
       {"step", "loss" (mean since the last log line), "interrupted"}.
@@ -75,9 +72,6 @@ def run_steps(
             ends = done >= steps or bool(interrupted)
             if done % save_every == 0 or ends:
                 checkpoints.save(model, optimizer, done)
-            if evaluate and eval_every and (done % eval_every == 0) and not ends:
-                _write_line(log, {"step": done, "evaluation": evaluate(done)})
-                since = time.monotonic()
             if ends:
                 break
     return summary | {"step": done, "interrupted": done < steps}

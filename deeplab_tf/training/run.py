@@ -24,7 +24,7 @@ from deeplab_tf.weights.loading import load_weights
 
 _log = logging.getLogger(__name__)
 _MAY_DIFFER = {
-    "data_dir", "save_every", "keep_checkpoints", "log_every", "eval_every", "atrous_method",
+    "data_dir", "save_every", "keep_checkpoints", "log_every", "atrous_method",
     *(name for section, _, name in all_settings() if section in ("eval", "crf")),
 }  # fmt: skip
 """Settings that a resumed run may have changed: they do not change what is learnt."""
