@@ -49,6 +49,9 @@ class DataConfig:
     eval_split: str = setting("val", "split to evaluate on")
     crop_size: int = setting(321, "side of the training crops in pixels, 8n+1 (32n+1 with several scales)")
     augment_scales: tuple[float, ...] = setting((1.0,), "random picture scales in training, one drawn a sample")
+    augment_range: tuple[float, ...] | None = setting(
+        None, "LOW,HIGH: the random scale is drawn evenly between them, in place of --augment_scales"
+    )
     mirror: bool = setting(True, "mirror half of the training samples")
 
 
@@ -70,6 +73,16 @@ class SolverConfig:
     class_weights: str = setting(
         "none", "weights of the classes in the loss", ("none", "median_frequency")
     )
+    ignore_classes: tuple[int, ...] | None = setting(None, "train ids that the loss leaves out, as it leaves void out")
+    recompute: bool = setting(False, "compute the trunk's activations again in the backward pass: less memory, more time")
+    memory_limit: float | None = setting(None, "GiB that training may take; a run that would need more is refused")
+    strategy: str = setting(
+        "default", "how devices share a step", ("default", "mirrored", "multi_worker", "tpu")
+    )
+    cpu_devices: int = setting(1, "logical devices that a processor is split into, to try --strategy=mirrored on")
+    eval_every: int = setting(0, "steps between two evaluations on the eval split, 0: none; the best checkpoint is kept")
+    collapse_after: int = setting(500, "steps in a row with a single predicted class that end the run, 0: none do")
+    eval_images: int = setting(100, "pictures of an evaluation while training, the first ones of the split")
     seed: int = setting(0, "seed of the initial weights, the order, the crops and dropout")
     save_every: int = setting(500, "steps between two checkpoints")
     keep_checkpoints: int = setting(2, "newest checkpoints to keep")
@@ -80,6 +93,7 @@ class SolverConfig:
 class EvalConfig:
     """How it is judged."""
 
+    checkpoint: str = setting("newest", "which checkpoint of the run", ("newest", "best"))
     flip: bool = setting(False, "average the probabilities of the picture and its mirror image")
     tile: int | None = setting(None, "side of the tiles that larger pictures are cut into")
     max_images: int | None = setting(None, "evaluate on the first N pictures only")
@@ -195,6 +209,13 @@ def _check(config: ExperimentConfig) -> None:
            data.augment_scales and all(0 < s <= 8 for s in data.augment_scales), "factors in (0, 8]")
     for name in ("steps", "batch_size", "iter_size", "step_size", "save_every", "keep_checkpoints", "log_every"):
         _range(name, getattr(solver, name), getattr(solver, name) >= 1, "a whole number from 1")
+    _range("augment_range", data.augment_range, data.augment_range is None or (
+        len(data.augment_range) == 2 and 0 < data.augment_range[0] <= data.augment_range[1] <= 8), "LOW,HIGH in (0, 8]")
+    _range("ignore_classes", solver.ignore_classes, all(0 <= c < 255 for c in solver.ignore_classes or ()), "train ids")
+    _range("memory_limit", solver.memory_limit, solver.memory_limit is None or solver.memory_limit > 0, "GiB above 0")
+    for name in ("eval_every", "collapse_after", "cpu_devices", "eval_images"):
+        least = 0 if name in ("eval_every", "collapse_after") else 1
+        _range(name, getattr(solver, name), getattr(solver, name) >= least, f"a whole number from {least}")
     for name in ("base_learning_rate", "power", "gamma", "head_multiplier"):
         _range(name, getattr(solver, name), getattr(solver, name) > 0, "a number above 0")
     _range("momentum", solver.momentum, 0 <= solver.momentum < 1, "a number in [0, 1)")

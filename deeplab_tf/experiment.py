@@ -18,19 +18,19 @@ from deeplab_tf.errors import UserError
 from deeplab_tf.models.deeplab import build_model
 from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.runs import load_spec
-from deeplab_tf.training.checkpoints import latest
+from deeplab_tf.training.checkpoints import checkpoint_of
 from deeplab_tf.weights.loading import load_weights
 
 
 def model_of(config: ExperimentConfig, num_classes: int) -> keras.Model:
-    """The network of the experiment with random weights; a MultiScale where it has several scales."""
+    """The network of the experiment with random weights; a MultiScale where it has other scales than 1."""
     settings = config.model
     network = build_model(
         settings.model, num_classes, atrous_method=settings.atrous_method, output_stride=settings.output_stride,
         head_rates=settings.head_rates, width=settings.width, precision=settings.precision,
         frozen_batch_norm=settings.frozen_batch_norm, seed=config.solver.seed,
     )  # fmt: skip
-    return MultiScale(network, settings.scales) if len(settings.scales) > 1 else network
+    return MultiScale(network, settings.scales) if settings.scales != (1.0,) else network
 
 
 def crf_params_of(config: ExperimentConfig) -> CrfParams:
@@ -43,7 +43,7 @@ def crf_params_of(config: ExperimentConfig) -> CrfParams:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A trained run: what its folder says, and the network with the weights of its newest checkpoint."""
+    """A trained run: what its folder says, and the network with the weights of one of its checkpoints."""
 
     config: ExperimentConfig
     spec: DatasetSpec
@@ -52,7 +52,7 @@ class Run:
 
 
 def load_run(workdir: str | os.PathLike, config: ExperimentConfig) -> Run:
-    """Builds the network of a run with the weights of its newest checkpoint.
+    """Builds the network of a run with the weights of one of its checkpoints.
 
     Args:
       workdir: folder of the run.
@@ -62,7 +62,7 @@ def load_run(workdir: str | os.PathLike, config: ExperimentConfig) -> Run:
       UserError: no run, no checkpoint, or one of another model.
     """
     workdir = pathlib.Path(workdir)
-    checkpoint = latest(workdir)
+    checkpoint = checkpoint_of(workdir, config.eval.checkpoint)
     spec = load_spec(workdir)
     model = model_of(config, spec.num_classes)
     report = load_weights(model, checkpoint)

@@ -12,7 +12,7 @@ import deeplab_tf
 ROOT = pathlib.Path(deeplab_tf.__file__).parent
 DOORS = sorted(path.stem for path in ROOT.glob("*.py") if "__main__" in path.read_text())
 LIGHT = ["deeplab_tf", "deeplab_tf.config", "deeplab_tf.flags", "deeplab_tf.runs", "deeplab_tf.datasets.specs",
-         "deeplab_tf.datasets.samples", "deeplab_tf.crf.params", "deeplab_tf.models.zoo",
+         "deeplab_tf.datasets.samples", "deeplab_tf.crf.params", "deeplab_tf.models.zoo", "deeplab_tf.training.recipes",
          *(f"deeplab_tf.{door}" for door in DOORS)]
 ALLOWED = {  # folder -> parts of the package that it may import beside itself and errors
     "layers": set(),

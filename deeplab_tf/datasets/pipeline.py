@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
@@ -24,6 +25,7 @@ def training_batches(
     *,
     crop_size: int,
     batch_size: int,
+    iter_size: int = 1,
     scales: Sequence[float] = (1.0,),
     scale_range: tuple[float, float] | None = None,
     mirror: bool = True,
@@ -44,26 +46,27 @@ def training_batches(
       samples: what to train on, all with masks.
       crop_size: side of the crops in pixels.
       batch_size: pictures a step over all workers.
+      iter_size: micro-batches that they are, one after another; workers share each.
       scales, scale_range, mirror: see `augmentation.augment`.
       seed: of order and augmentation.
       start_step: step of the first element.
       num_steps: how many elements; None: without end.
-      shard_index, shard_count: this worker's place; it gets pictures [shard_index * b, (shard_index + 1) * b) of every
-        batch, b = batch_size / shard_count. Put together, the workers' batches are what one worker sees.
+      shard_index, shard_count: this worker's place; it gets pictures [shard_index * m, (shard_index + 1) * m) of every
+        micro-batch, m = batch_size / iter_size / shard_count. Put together, they are what one worker sees.
       threads: reading threads; None: as many as there are processors.
 
     Returns:
       A data set of {"image": float32 [b, crop_size, crop_size, 3], RGB in 0..255, padded with the mean pixel;
-      "label": uint8 [b, crop_size, crop_size], train ids, 255 void; "id": string [b]}.
+      "label": uint8 [b, crop_size, crop_size], train ids, 255 void; "id": string [b]}, b = batch_size / shard_count.
 
     Raises:
       UserError: no samples, or one without a mask. A file that turns out wrong later: iterate inside `user_errors`.
       ValueError: a batch that does not divide by the number of workers, or an argument out of range.
     """
     return batches_of(
-        files(spec, samples), crop_size=crop_size, batch_size=batch_size, scales=scales, scale_range=scale_range,
-        mirror=mirror, seed=seed, start_step=start_step, num_steps=num_steps, shard_index=shard_index,
-        shard_count=shard_count, threads=threads,
+        files(spec, samples), crop_size=crop_size, batch_size=batch_size, iter_size=iter_size, scales=scales,
+        scale_range=scale_range, mirror=mirror, seed=seed, start_step=start_step, num_steps=num_steps,
+        shard_index=shard_index, shard_count=shard_count, threads=threads,
     )  # fmt: skip
 
 
@@ -104,6 +107,7 @@ def batches_of(
     *,
     crop_size: int,
     batch_size: int,
+    iter_size: int = 1,
     scales: Sequence[float] = (1.0,),
     scale_range: tuple[float, float] | None = None,
     mirror: bool = True,
@@ -115,15 +119,16 @@ def batches_of(
     threads: int | None = None,
 ) -> tf.data.Dataset:
     """`training_batches` over any source."""
-    _check_arguments(batch_size, shard_index, shard_count, crop_size, scales, scale_range, start_step)
+    _check_arguments(batch_size, iter_size, shard_index, shard_count, crop_size, scales, scale_range, start_step)
     share = batch_size // shard_count
+    own = functools.partial(_of_worker, micro_batch=batch_size // iter_size, worker=shard_index, workers=shard_count)
     parallel = threads or tf.data.AUTOTUNE
 
     def plan(steps):
         """Draws and rows of this worker's pictures of some steps, in order."""
         first = steps[0] * batch_size
-        positions = _of_worker(first + tf.range(_STEPS_AT_ONCE * batch_size, dtype=tf.int64), batch_size, shard_index, share)
-        draws = _of_worker(draw(seed, first, _STEPS_AT_ONCE * batch_size), batch_size, shard_index, share)
+        positions = own(first + tf.range(_STEPS_AT_ONCE * batch_size, dtype=tf.int64))
+        draws = own(draw(seed, first, _STEPS_AT_ONCE * batch_size))
         count = tf.size(steps) * share
         return draws[:count], *source.fetch(shuffled(positions[:count], source.count, seed))
 
@@ -231,10 +236,11 @@ def refuse_other_size(data: tf.Tensor, label: tf.Tensor, name: tf.Tensor) -> tf.
         return tf.identity(label)
 
 
-def _of_worker(rows: tf.Tensor, batch_size: int, shard_index: int, share: int) -> tf.Tensor:
-    """Rows of one worker out of [steps * batch_size, ...]."""
-    steps = tf.reshape(rows, [-1, batch_size, *rows.shape[1:]])
-    return tf.reshape(steps[:, shard_index * share : (shard_index + 1) * share], [-1, *rows.shape[1:]])
+def _of_worker(rows: tf.Tensor, *, micro_batch: int, worker: int, workers: int) -> tf.Tensor:
+    """Rows of one worker out of those of whole micro-batches."""
+    share = micro_batch // workers
+    rows = tf.reshape(rows, [-1, micro_batch, *rows.shape[1:]])
+    return tf.reshape(rows[:, worker * share : (worker + 1) * share], [-1, *rows.shape[2:]])
 
 
 def _require_masks(spec: DatasetSpec, samples: Sequence[Sample]) -> None:
@@ -246,11 +252,12 @@ def _require_masks(spec: DatasetSpec, samples: Sequence[Sample]) -> None:
 
 
 def _check_arguments(
-    batch_size, shard_index, shard_count, crop_size, scales, scale_range, start_step
+    batch_size, iter_size, shard_index, shard_count, crop_size, scales, scale_range, start_step
 ) -> None:
-    if batch_size < 1 or shard_count < 1 or batch_size % shard_count:
+    if min(batch_size, iter_size, shard_count) < 1 or batch_size % (iter_size * shard_count):
         raise ValueError(
-            f"batch_size: got {batch_size} for {shard_count} workers, expected a positive multiple of them."
+            f"batch_size: got {batch_size} for {iter_size} micro-batches on {shard_count} workers, expected a positive "
+            "multiple of their product."
         )
     if not 0 <= shard_index < shard_count:
         raise ValueError(f"shard_index: got {shard_index}, expected 0..{shard_count - 1}.")

@@ -1,7 +1,8 @@
-"""Keras layers of DeepLab: atrous convolution, folded batch norm, and Caffe's pooling, resize and input."""
+"""Keras layers of DeepLab: atrous convolution, folded batch norm, dropout, and Caffe's pooling, resize and input."""
 
 from deeplab_tf.layers.atrous import AtrousConv1D, AtrousConv2D, resolve_method
 from deeplab_tf.layers.conv_batch_norm import BatchNormStatistics, ConvBatchNorm
+from deeplab_tf.layers.dropout import Dropout
 from deeplab_tf.layers.pooling import CaffeMaxPool2D
 from deeplab_tf.layers.preprocessing import MEAN_RGB, SubtractMean
 from deeplab_tf.layers.resize import resize_align_corners
@@ -13,6 +14,7 @@ __all__ = [
     "BatchNormStatistics",
     "CaffeMaxPool2D",
     "ConvBatchNorm",
+    "Dropout",
     "SubtractMean",
     "resize_align_corners",
     "resolve_method",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from deeplab_tf.layers.atrous import AtrousConv2D
+from deeplab_tf.layers.dropout import Dropout
 from deeplab_tf.models.initial import GAUSSIAN, gaussian, layer_seed
 
 
@@ -24,7 +25,7 @@ def fc_head(x, *, num_classes: int, kernel_size: int, rates: tuple[int, ...], ch
             name, drop = f"fc{number}{tag}", f"drop{number}{tag}"
             y = AtrousConv2D(channels, size, layer_rate, atrous_method, activation="relu",
                              kernel_initializer=gaussian(name, seed, GAUSSIAN / width**0.5), dtype=dtype, name=name)(y)
-            y = keras.layers.Dropout(0.5, seed=layer_seed(drop, seed), dtype=dtype, name=drop)(y)
+            y = Dropout(0.5, seed=layer_seed(drop, seed), dtype=dtype, name=drop)(y)
         branches.append(_scores(y, num_classes, 1, 1, atrous_method, f"fc8_voc12{tag}", seed))
     return _sum(branches)
 

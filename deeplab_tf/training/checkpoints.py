@@ -53,14 +53,31 @@ class Checkpoints:
         Raises:
           UserError: the disk refuses; what was there stays as it was.
         """
+        path = self._write(f"step-{step:08d}.npz", model, optimizer, step)
+        for old in self.paths()[self.keep :]:
+            old.unlink()
+        return path
+
+    @property
+    def best(self) -> pathlib.Path:
+        """The checkpoint of the best evaluation so far, where there was one."""
+        return self.folder / "best.npz"
+
+    def save_best(self, model, optimizer, step: int) -> pathlib.Path:
+        """Writes the state after `step` steps as the best one.
+
+        Raises:
+          UserError: the disk refuses; what was there stays as it was.
+        """
+        return self._write(self.best.name, model, optimizer, step)
+
+    def _write(self, name: str, model, optimizer, step: int) -> pathlib.Path:
         variables = state_variables(model) | _solver_variables(optimizer)
         arrays = {name: np.asarray(variable) for name, variable in variables.items()}
         trainable = {id(variable) for variable in model.trainable_variables}
         trained = [name for name, variable in variables.items() if id(variable) in trainable]
-        path = self.folder / f"step-{step:08d}.npz"
+        path = self.folder / name
         write_npz(path, arrays | {_STEP: np.int64(step), _TRAINED: np.array(trained)})
-        for old in self.paths()[self.keep :]:
-            old.unlink()
         return path
 
     def newest(self) -> SavedState | None:
@@ -122,16 +139,19 @@ def _solver_variables(optimizer) -> dict[str, object]:
     return {f"solver/{i:04d}": variable for i, variable in enumerate(optimizer.variables)}
 
 
-def latest(folder: pathlib.Path) -> pathlib.Path:
-    """The newest checkpoint of a run's folder.
+def checkpoint_of(folder: pathlib.Path, which: str = "newest") -> pathlib.Path:
+    """The "newest" or the "best" checkpoint of a run's folder.
 
     Raises:
       UserError: there is none.
     """
-    paths = Checkpoints(pathlib.Path(folder) / "checkpoints").paths()
+    checkpoints = Checkpoints(pathlib.Path(folder) / "checkpoints")
+    paths = checkpoints.paths()
     if not paths:
         raise UserError(f"{folder}: no checkpoint in its folder checkpoints, expected a trained run; train first.")
-    return paths[0]
+    if which == "best" and not checkpoints.best.exists():
+        raise UserError(f"{checkpoints.best}: is not there, expected a run with --eval_every; take --checkpoint=newest.")
+    return checkpoints.best if which == "best" else paths[0]
 
 
 def write_npz(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:

@@ -1,20 +1,34 @@
-"""The training loop: steps, log lines, progress, checkpoints, and a clean end on a signal."""
+"""The training loop: steps, evaluations, checkpoints, alarms, and a clean end on a signal."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import dataclasses
 import math
-import os
-import pathlib
 import signal
-import time
 from collections.abc import Callable, Iterable, Iterator
 
-import tqdm
-
 from deeplab_tf.errors import UserError
+from deeplab_tf.evaluation.metrics import ConfusionMatrix
 from deeplab_tf.training.checkpoints import Checkpoints
+from deeplab_tf.training.recorder import Recorder
+from deeplab_tf.training.strategies import Devices
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+    """How long a run is and what happens how often, in steps; 0: never.
+
+    Attributes:
+      collapse_after: steps in a row with a single predicted class that end the run.
+    """
+
+    steps: int
+    iter_size: int = 1
+    log_every: int = 10
+    save_every: int = 500
+    eval_every: int = 0
+    collapse_after: int = 0
 
 
 def run_steps(
@@ -23,58 +37,50 @@ def run_steps(
     model,
     optimizer,
     checkpoints: Checkpoints,
+    recorder: Recorder,
     *,
     start: int,
-    steps: int,
-    log_file: pathlib.Path,
-    save_every: int,
-    log_every: int,
+    pace: Pace,
+    devices: Devices,
+    evaluate: Callable[[], ConfusionMatrix] | None = None,
 ) -> dict:
-    """Runs steps `start` to `steps`, saving and logging on the way and at the end.
+    """Runs steps `start` to `pace.steps`, saving and logging on the way and at the end.
 
     Args:
       step: `step(images, labels)`, see `deeplab_tf.training.step.make_step`.
-      batches: dicts of "image", "label" and "id", the first one for step `start`.
-      checkpoints: where the state goes every `save_every` steps, at the end and on SIGTERM or SIGINT.
-      log_file: gets one JSON line every `log_every` steps; lines after `start` are taken out first.
+      batches: this worker's, dicts of "image", "label" and "id", the first one for step `start`.
+      checkpoints: where the state goes every `pace.save_every` steps, at the end and on SIGTERM or SIGINT; the best one
+        by `evaluate`'s mean IoU is kept too. The chief worker writes them.
+      recorder: what is told of every step.
+      evaluate: judges the network as it is now.
 
     Returns:
       {"step", "loss" (mean since the last log line), "interrupted"}.
 
     Raises:
-      UserError: the loss is not finite; the last checkpoint from before is kept.
+      UserError: the loss is not finite, or the predictions have collapsed; the last checkpoint from before is kept.
     """
-    _forget_after(log_file, start)
-    losses, since, done, summary = [], time.monotonic(), start, {"step": start, "loss": None, "interrupted": False}
-    with (
-        _interruptions() as interrupted,
-        open(log_file, "a", encoding="utf-8") as log,
-        tqdm.tqdm(total=steps, initial=start, unit="step", dynamic_ncols=True, smoothing=0.05) as bar,
-    ):
+    done, alarm, writes = start, _Alarm(pace.collapse_after, checkpoints), devices.worker == 0
+    with _interruptions() as interrupted:
         for batch in batches:
             rate = float(optimizer.learning_rate)
-            results = step(batch["image"], batch["label"])
-            losses.append(float(results["loss"]))
+            results = step(*(devices.scatter(batch[name], pace.iter_size) for name in ("image", "label")))
             done += 1
-            bar.update()
-            _refuse_not_finite(losses[-1], done, batch, checkpoints)
-            if done % log_every == 0 or done == steps:
-                seconds = time.monotonic() - since
-                summary["step"], summary["loss"] = done, sum(losses) / len(losses)
-                line = {
-                    "step": done, "loss": summary["loss"], "losses": results["losses"].numpy().tolist(),
-                    "decay_loss": float(results["decay_loss"]), "learning_rate": rate,
-                    "images_per_second": len(losses) * len(batch["image"]) / seconds,
-                }  # fmt: skip
-                _write_line(log, line)
-                bar.set_postfix(loss=f"{line['loss']:.3f}", rate=f"{rate:.2e}", img_s=f"{line['images_per_second']:.2f}")
-                losses, since = [], time.monotonic()
-            ends = done >= steps or bool(interrupted)
-            if done % save_every == 0 or ends:
+            recorder.count(results, rate, len(batch["image"]) * devices.workers)
+            alarm.check(done, results, batch["id"])
+            ends = done >= pace.steps
+            if done % pace.log_every == 0 or ends:
+                recorder.write(done)
+            if evaluate and (done % pace.eval_every == 0 or ends):
+                if recorder.evaluated(done, evaluate()) and writes:
+                    checkpoints.save_best(model, optimizer, done)
+            ends = devices.any_worker(bool(interrupted)) or ends
+            if (done % pace.save_every == 0 or ends) and writes:
                 checkpoints.save(model, optimizer, done)
+                recorder.show(done, model, batch)
             if ends:
                 break
-    return summary | {"step": done, "interrupted": done < steps}
+    return {"step": done, "loss": recorder.last_loss, "interrupted": done < pace.steps}
 
 
 @contextlib.contextmanager
@@ -97,30 +103,39 @@ def _interruptions() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _refuse_not_finite(loss: float, step: int, batch: dict, checkpoints: Checkpoints) -> None:
-    if not math.isfinite(loss):
-        files = ", ".join(name.decode() for name in batch["id"].numpy())
-        kept = checkpoints.paths()
-        raise UserError(
-            f"step {step}: the loss is {loss}, expected a finite number (pictures {files}); lower the learning rate or check "
-            f"these files; {f'the last checkpoint is {kept[0]}' if kept else 'there is no checkpoint yet'}."
-        )
+class _Alarm:
+    """Ends a run that cannot come to anything any more."""
+
+    def __init__(self, collapse_after: int, checkpoints: Checkpoints):
+        self.collapse_after, self.checkpoints, self.single = collapse_after, checkpoints, 0
+
+    def check(self, step: int, results: dict, ids) -> None:
+        """Looks at what a step gave.
+
+        Raises:
+          UserError: its loss is not finite, or it is one too many in a row whose predictions were of a single class while
+            the labels were of several.
+        """
+        loss = float(results["loss"])
+        if not math.isfinite(loss):
+            raise UserError(
+                f"step {step}: the loss is {loss}, expected a finite number (pictures {_names(ids)}); lower the learning "
+                f"rate or check these files; {self._kept()}."
+            )
+        predicted, labelled = results["predicted"].numpy(), results["labelled"].numpy()
+        if (labelled > 0).sum() > 1:
+            self.single = self.single + 1 if (predicted > 0).sum() == 1 else 0
+        if self.collapse_after and self.single >= self.collapse_after:
+            raise UserError(
+                f"step {step}: the predictions have collapsed to class {int(predicted.argmax())} for {self.single} steps "
+                f"(pictures {_names(ids)}), expected several classes as in the labels; lower the learning rate, give "
+                f"--weights or --class_weights=median_frequency, or --collapse_after=0 to go on; {self._kept()}."
+            )
+
+    def _kept(self) -> str:
+        kept = self.checkpoints.paths()
+        return f"the last checkpoint is {kept[0]}" if kept else "there is no checkpoint yet"
 
 
-def _write_line(log, line: dict) -> None:
-    log.write(json.dumps(line) + "\n")
-    log.flush()
-
-
-def _forget_after(log_file: pathlib.Path, start: int) -> None:
-    """Drops log lines of steps that the checkpoint does not hold: they are run again."""
-    if not log_file.exists():
-        return
-    kept = []
-    for line in log_file.read_text(encoding="utf-8").splitlines():
-        with contextlib.suppress(json.JSONDecodeError):  # the line that was being written when the run died
-            if json.loads(line)["step"] <= start:
-                kept.append(line)
-    partial = log_file.with_name(f".{log_file.name}.partial")
-    partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    os.replace(partial, log_file)
+def _names(ids) -> str:
+    return ", ".join(name.decode() for name in ids.numpy())

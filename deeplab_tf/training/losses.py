@@ -17,6 +17,7 @@ def segmentation_loss(
     *,
     ignore_label: int = IGNORE_LABEL,
     class_weights: Sequence[float] | None = None,
+    counted_labels: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Mean cross entropy over the positions that are not ignored, at least one (Caffe's VALID normalisation).
 
@@ -27,11 +28,15 @@ def segmentation_loss(
       logits: float [batch, h, w, classes] with `(H - 1) / (h - 1)` a whole number: 321 -> 41 is `label[::8, ::8]`.
       ignore_label: value of void.
       class_weights: one factor a class on the loss of its positions; the divisor stays the number of positions.
+      counted_labels: the labels whose valid positions are the divisor, where they are not `labels`: those of the whole
+        micro-batch on a replica that sees a part of it. The replicas' losses then add up to the loss of one device.
 
     Returns:
       float32 scalar.
     """
     losses, valid = position_losses(labels, logits, ignore_label=ignore_label, class_weights=class_weights)
+    if counted_labels is not None:
+        valid = tf.reduce_sum(tf.cast(subsample_labels(counted_labels, tf.shape(logits)[1:3]) != ignore_label, tf.float32))
     return tf.reduce_sum(losses) / tf.maximum(valid, 1.0)
 
 

@@ -8,23 +8,31 @@ import pathlib
 
 import keras
 
-from deeplab_tf.config import ExperimentConfig, all_settings
+from deeplab_tf.config import ExperimentConfig, all_settings, size_multiple
 from deeplab_tf.datasets import sources
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.datasets.statistics import median_frequency_weights
 from deeplab_tf.errors import UserError
+from deeplab_tf.evaluation.confusion import confusion_of
 from deeplab_tf.experiment import model_of
 from deeplab_tf.runs import data_dir_of, dataset_of, load_config, save_description
+from deeplab_tf.training.board import open_board
 from deeplab_tf.training.checkpoints import Checkpoints, state_variables
-from deeplab_tf.training.loop import run_steps
+from deeplab_tf.training.curves import draw_curves
+from deeplab_tf.training.loop import Pace, run_steps
+from deeplab_tf.training.planner import check_memory, measured_rate, plan
+from deeplab_tf.training.recipes import describe
+from deeplab_tf.training.recorder import Recorder
 from deeplab_tf.training.schedules import learning_rate
 from deeplab_tf.training.solver import CaffeSGD
 from deeplab_tf.training.step import make_step
+from deeplab_tf.training.strategies import Devices, open_devices
 from deeplab_tf.weights.loading import load_weights
 
 _log = logging.getLogger(__name__)
 _MAY_DIFFER = {
-    "data_dir", "save_every", "keep_checkpoints", "log_every", "atrous_method",
+    "data_dir", "save_every", "keep_checkpoints", "log_every", "eval_every", "eval_images", "collapse_after", "recompute",
+    "memory_limit", "strategy", "cpu_devices", "atrous_method",
     *(name for section, _, name in all_settings() if section in ("eval", "crf")),
 }  # fmt: skip
 """Settings that a resumed run may have changed: they do not change what is learnt."""
@@ -33,7 +41,8 @@ _MAY_DIFFER = {
 def train(config: ExperimentConfig, workdir: str | os.PathLike) -> dict:
     """Trains the experiment in `workdir`, from its newest checkpoint where it has one.
 
-    Writes config.json, flags.txt, dataset.json, checkpoints/ and train.jsonl.
+    Writes config.json, flags.txt, dataset.json, checkpoints/, train.jsonl, curves.png and, with the package
+  tensorboard, tensorboard/.
 
     Returns:
       {"step", "loss", "interrupted", "checkpoint"}.
@@ -42,7 +51,15 @@ def train(config: ExperimentConfig, workdir: str | os.PathLike) -> dict:
       UserError: wrong data, weights, workdir or settings that do not fit together.
     """
     workdir, solver = pathlib.Path(workdir), config.solver
-    spec = dataset_of(config)
+    _log.info("%s", describe(config))
+    devices = open_devices(solver.strategy, cpu_devices=solver.cpu_devices)
+    _require_shares(solver, devices)
+    with devices.errors(workdir):
+        return _train(config, workdir, devices)
+
+
+def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) -> dict:
+    solver, spec = config.solver, dataset_of(config)
     split = (spec, data_dir_of(config), config.data.train_split)
     class_weights = _class_weights(solver.class_weights, *split)
     if (workdir / "config.json").exists():
@@ -50,30 +67,93 @@ def train(config: ExperimentConfig, workdir: str | os.PathLike) -> dict:
     checkpoints = Checkpoints(workdir / "checkpoints", solver.keep_checkpoints)
     saved = checkpoints.newest()
     start = saved.step if saved else 0
+    _require_same_start(devices, start, workdir)
 
     keras.utils.set_random_seed(solver.seed)
-    model = model_of(config, spec.num_classes)
-    _unfreeze(model, saved.trained if saved else _initial_weights(model, config))
-    optimizer = _optimizer(solver)
+    with devices.strategy.scope():
+        model = model_of(config, spec.num_classes)
+        _unfreeze(model, saved.trained if saved else _initial_weights(model, config))
+        optimizer = _optimizer(solver)
+    _plan(config, model, solver.steps - start)
     step = make_step(
-        model, optimizer, iter_size=solver.iter_size, ignore_label=spec.ignore_label, class_weights=class_weights
-    )
+        model, optimizer, iter_size=solver.iter_size, ignore_label=spec.ignore_label, class_weights=class_weights,
+        ignore_classes=solver.ignore_classes or (), recompute=solver.recompute, strategy=devices.strategy,
+    )  # fmt: skip
     if saved:
         saved.assign_to(model, optimizer)
         _log.info("resuming %s after step %d", workdir, start)
-    _open_workdir(config, spec, workdir)
+    chief = devices.worker == 0
+    if chief:
+        _open_workdir(config, spec, workdir)
     if start >= solver.steps:
         return {"step": start, "loss": None, "interrupted": False, "checkpoint": str(checkpoints.paths()[0])}
     batches = sources.training(
         *split, crop_size=config.data.crop_size, batch_size=solver.batch_size * solver.iter_size,
-        scales=config.data.augment_scales, mirror=config.data.mirror, seed=solver.seed, start_step=start,
+        iter_size=solver.iter_size, scales=config.data.augment_scales, scale_range=config.data.augment_range,
+        mirror=config.data.mirror, seed=solver.seed, start_step=start, shard_index=devices.worker,
+        shard_count=devices.workers,
     )  # fmt: skip
-    with sources.errors(*split):
+    pace = Pace(
+        solver.steps, solver.iter_size, solver.log_every, solver.save_every, solver.eval_every, solver.collapse_after
+    )
+    board = open_board(workdir / "tensorboard", spec.palette) if chief else None
+    log_file = workdir / "train.jsonl" if chief else None
+    with (
+        sources.errors(*split),
+        Recorder(log_file, spec.class_names, start=start, steps=solver.steps, board=board) as recorder,
+    ):
         summary = run_steps(
-            step, batches, model, optimizer, checkpoints, start=start, steps=solver.steps,
-            log_file=workdir / "train.jsonl", save_every=solver.save_every, log_every=solver.log_every,
+            step, batches, model, optimizer, checkpoints, recorder, start=start, pace=pace, devices=devices,
+            evaluate=_evaluation(config, model, spec, chief) if solver.eval_every else None,
         )  # fmt: skip
-    return summary | {"checkpoint": str(checkpoints.paths()[0])}
+    if chief:
+        draw_curves(workdir / "train.jsonl", workdir / "curves.png")
+    kept = checkpoints.paths()
+    return summary | {"checkpoint": str(kept[0]) if kept else None}
+
+
+def _plan(config: ExperimentConfig, model, steps: int) -> None:
+    """Tells what the run will take; refuses what --memory_limit forbids."""
+    solver = config.solver
+    wanted = plan(
+        model, crop_size=config.data.crop_size, batch_size=solver.batch_size, iter_size=solver.iter_size,
+        steps=max(steps, 0), recompute=solver.recompute, rate=measured_rate(config.model.precision),
+    )  # fmt: skip
+    _log.info("%s", wanted.text())
+    if solver.memory_limit:
+        check_memory(model, wanted, solver.memory_limit, size_multiple(config))
+
+
+def _require_shares(solver, devices: Devices) -> None:
+    if solver.batch_size % devices.replicas:
+        raise UserError(
+            f"--batch_size: got {solver.batch_size} for {devices.replicas} devices, expected a multiple of them; take "
+            f"{-(-solver.batch_size // devices.replicas) * devices.replicas}."
+        )
+
+
+def _require_same_start(devices: Devices, start: int, workdir: pathlib.Path) -> None:
+    starts = devices.of_all_workers(start)
+    if len(set(starts)) > 1:
+        raise UserError(
+            f"--workdir {workdir}: the workers' newest checkpoints are of steps {', '.join(map(str, starts))}, expected one "
+            "step; give all workers the chief's folder, or copies of it."
+        )
+
+
+def _evaluation(config: ExperimentConfig, model, spec: DatasetSpec, progress: bool):
+    """Judges the model as it is, on the first pictures of the evaluation split."""
+    split = (spec, data_dir_of(config), config.data.eval_split)
+    sources.open_split(*split)  # what is missing is said now, not after the first thousand steps
+
+    def evaluate():
+        with sources.errors(*split):
+            examples = sources.evaluation(*split, limit=config.solver.eval_images)
+            return confusion_of(
+                model, spec, examples, tile=config.eval.tile, total=config.solver.eval_images, progress=progress
+            )
+
+    return evaluate
 
 
 def _optimizer(solver) -> CaffeSGD:

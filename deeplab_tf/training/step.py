@@ -1,4 +1,4 @@
-"""One step of the solver: losses, gradients averaged over iter_size micro-batches, update."""
+"""One step of the solver: losses, gradients averaged over iter_size micro-batches, update; on one replica or many."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from deeplab_tf.models.multi_scale import MultiScale
-from deeplab_tf.training.losses import multi_scale_losses
+from deeplab_tf.training.losses import multi_scale_losses, subsample_labels
+from deeplab_tf.training.recompute import recomputed
 from deeplab_tf.training.solver import decay_loss
 
 
-def model_losses(model, images, labels, *, ignore_label: int, class_weights: Sequence[float] | None) -> list[tf.Tensor]:
-    """The losses of one micro-batch: one, or under MSC one for each scale and one for the fused logits."""
+def model_outputs(model, images) -> tuple[list[tf.Tensor], tuple[float, ...]]:
+    """The training outputs, the fused logits last, and the scales of the others."""
     if isinstance(model, MultiScale):
-        outputs, scales = model(images, training=True, return_all=True), model.scales
-    else:
-        logits = model(images, training=True)
-        outputs, scales = [logits, logits], (1.0,)
-    return multi_scale_losses(labels, outputs, scales, ignore_label=ignore_label, class_weights=class_weights)
+        return model(images, training=True, return_all=True), model.scales
+    logits = model(images, training=True)
+    return [logits, logits], (1.0,)
 
 
 def make_step(
@@ -27,44 +26,91 @@ def make_step(
     *,
     iter_size: int = 1,
     ignore_label: int = 255,
+    ignore_classes: Sequence[int] = (),
     class_weights: Sequence[float] | None = None,
+    recompute: bool = False,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]:
     """Compiles a step for this model and optimizer.
 
+    Args:
+      model: a network of the zoo or a MultiScale.
+      optimizer: made, as the model, under the strategy.
+      iter_size: micro-batches a step, Caffe's: the mean of their gradients, each normalised by its own valid positions.
+      ignore_label: value of void.
+      ignore_classes: train ids that count as void.
+      class_weights: see `segmentation_loss`.
+      recompute: see `deeplab_tf.training.recompute`.
+      strategy: whose replicas share every micro-batch; its loss is normalised over the whole micro-batch.
+
     Returns:
       step(images float32 [iter_size * b, H, W, 3], labels [iter_size * b, H, W]) -> {"loss": mean data loss of the
-      micro-batches, "losses": the same for each loss, "decay_loss": …}, float32; the update has been made.
+      micro-batches, "losses": the same for each loss, "decay_loss": …, "predicted", "labelled": int32 [classes], valid
+      positions by predicted and by true class}; the update has been made. Under a strategy, images and labels are its
+      replicas' (`strategies.Devices.scatter`).
     """
     variables = model.trainable_variables
-    optimizer.build(variables)
+    network = recomputed(model) if recompute else model
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        optimizer.build(variables)
 
-    def gradients_of(images, labels):
+    def gradients_of(images, labels, all_labels):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in variables])
-            losses = model_losses(model, images, labels, ignore_label=ignore_label, class_weights=class_weights)
+            outputs, scales = model_outputs(network, images)
+            losses = multi_scale_losses(
+                labels, outputs, scales, ignore_label=ignore_label, class_weights=class_weights, counted_labels=all_labels
+            )
             total = tf.add_n(losses)
-        return tape.gradient(total, [variable.value for variable in variables]), tf.stack(losses)
+        counts = _class_counts(labels, outputs[-1], ignore_label)
+        return tape.gradient(total, [variable.value for variable in variables]), tf.stack(losses), counts
 
-    def averaged(images, labels):
-        """Caffe's iter_size: the mean of the micro-batches' gradients, each normalised by its own valid positions."""
-        images = tf.reshape(images, [iter_size, -1, *images.shape[1:]])
-        labels = tf.reshape(labels, [iter_size, -1, *labels.shape[1:]])
-        gradients, losses = gradients_of(images[0], labels[0])
+    def averaged(images, labels, all_labels):
+        first = gradients_of(images[0], labels[0], all_labels[0])
+        if iter_size == 1:
+            return first
 
-        def add(i, gradients, losses):
-            more, more_losses = gradients_of(images[i], labels[i])
-            return i + 1, [a + b for a, b in zip(gradients, more, strict=True)], losses + more_losses
+        def add(i, gradients, losses, counts):
+            more, more_losses, more_counts = gradients_of(images[i], labels[i], all_labels[i])
+            gradients = [a + b for a, b in zip(gradients, more, strict=True)]
+            return i + 1, gradients, losses + more_losses, counts + more_counts
 
-        _, gradients, losses = tf.while_loop(
-            lambda i, *_: i < iter_size, add, [tf.constant(1), gradients, losses], parallel_iterations=1
+        _, gradients, losses, counts = tf.while_loop(
+            lambda i, *_: i < iter_size, add, [tf.constant(1), *first], parallel_iterations=1
         )
-        return [gradient / iter_size for gradient in gradients], losses / iter_size
+        return [gradient / iter_size for gradient in gradients], losses / iter_size, counts
+
+    def replica_step(images, labels):
+        images = tf.reshape(images, [iter_size, -1, *images.shape[1:]])
+        labels = tf.cast(tf.reshape(labels, [iter_size, -1, *labels.shape[1:]]), tf.int32)
+        for ignored in ignore_classes:
+            labels = tf.where(labels == ignored, ignore_label, labels)
+        all_labels = labels
+        if strategy.num_replicas_in_sync > 1:  # gathered here: there is no collective inside the loop
+            all_labels = tf.distribute.get_replica_context().all_gather(labels, axis=1)
+        gradients, losses, counts = averaged(images, labels, all_labels)
+        decay = decay_loss(variables, optimizer.decay)
+        optimizer.apply(gradients, variables)  # adds up the replicas' gradients
+        return losses, counts, decay
 
     @tf.function
     def step(images, labels):
-        gradients, losses = averaged(images, labels) if iter_size > 1 else gradients_of(images, labels)
-        decay = decay_loss(variables, optimizer.decay)
-        optimizer.apply(gradients, variables)
-        return {"loss": tf.reduce_sum(losses), "losses": losses, "decay_loss": decay}
+        losses, counts, decay = strategy.run(replica_step, (images, labels))
+        losses, counts = (strategy.reduce("SUM", value, axis=None) for value in (losses, counts))
+        return {
+            "loss": tf.reduce_sum(losses), "losses": losses, "decay_loss": strategy.reduce("MEAN", decay, axis=None),
+            "predicted": counts[0], "labelled": counts[1],
+        }  # fmt: skip
 
     return step
+
+
+def _class_counts(labels, logits, ignore_label) -> tf.Tensor:
+    """int32 [2, classes]: valid positions by predicted and by true class."""
+    labels, classes = subsample_labels(labels, tf.shape(logits)[1:3]), logits.shape[-1]
+    valid = labels != ignore_label
+    predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
+    return tf.stack([
+        tf.math.bincount(tf.boolean_mask(ids, valid), minlength=classes, maxlength=classes) for ids in (predicted, labels)
+    ])

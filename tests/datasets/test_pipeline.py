@@ -38,6 +38,15 @@ def test_workers_together_see_what_one_worker_sees(folder, workers):
         assert same(batch, joined)
 
 
+def test_workers_share_every_micro_batch(folder):
+    whole = batches(folder, batch_size=8)
+    parts = [batches(folder, batch_size=8, iter_size=2, shard_index=index, shard_count=2) for index in range(2)]
+    for step, batch in enumerate(whole):
+        for key, values in batch.items():
+            halves = [part[step][key].reshape(2, 2, *values.shape[1:]) for part in parts]
+            assert np.array_equal(np.concatenate(halves, axis=1).reshape(values.shape), values)
+
+
 def test_every_epoch_holds_every_picture_once_in_its_own_order(folder):
     ids = np.concatenate([batch["id"] for batch in batches(folder, batch_size=7, num_steps=5)]).reshape(5, 7)
     assert all(sorted(epoch) == sorted(ids[0]) and len(set(epoch)) == 7 for epoch in ids)
@@ -130,6 +139,7 @@ def test_wrong_arguments():
         pipeline.training_batches(specs.get_dataset("voc2012"), (), crop_size=33, batch_size=1)
     for wrong in (
         {"batch_size": 3, "shard_count": 2},
+        {"batch_size": 4, "iter_size": 2, "shard_count": 4},
         {"batch_size": 2, "shard_index": 1},
         {"batch_size": 1, "scales": ()},
     ):

@@ -7,7 +7,7 @@ import pytest
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.models.deeplab import build_model
-from deeplab_tf.training.checkpoints import Checkpoints, latest, state_variables, write_npz
+from deeplab_tf.training.checkpoints import Checkpoints, checkpoint_of, state_variables, write_npz
 from deeplab_tf.training.solver import CaffeSGD
 from deeplab_tf.weights.loading import load_weights
 
@@ -72,6 +72,30 @@ def test_a_damaged_newest_falls_back_and_says_so(tmp_path, damage, caplog):
     assert same(values(*fresh), values(*first)) and str(path) in caplog.text
 
 
+def test_a_deleted_newest_leaves_the_one_before(tmp_path):
+    first, fresh, checkpoints = state(1), state(3), Checkpoints(tmp_path)
+    checkpoints.save(*first, step=10)
+    checkpoints.save(*state(2), step=20).unlink()
+    assert restore(checkpoints, *fresh) == 10 and same(values(*fresh), values(*first))
+
+
+def test_the_best_stays_however_old(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints", keep=1)
+    with pytest.raises(UserError, match="no checkpoint"):
+        checkpoint_of(tmp_path, "best")
+    checkpoints.save(*state(1), step=5)
+    with pytest.raises(UserError, match="best.npz.*--eval_every"):
+        checkpoint_of(tmp_path, "best")
+    checkpoints.save_best(*state(2), step=7)
+    for step in (10, 20):
+        checkpoints.save(*state(3), step=step)
+    assert [path.name for path in checkpoints.paths()] == ["step-00000020.npz"]
+    assert checkpoint_of(tmp_path) == checkpoints.paths()[0] and checkpoint_of(tmp_path, "best") == checkpoints.best
+    fresh = state(4)[0]
+    load_weights(fresh, checkpoints.best)
+    assert np.array_equal(fresh.weights[0], state(2)[0].weights[0])
+
+
 def test_all_damaged_is_an_error_not_a_fresh_start(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(*state(), step=10).write_bytes(b"not a checkpoint")
@@ -112,11 +136,11 @@ def test_a_checkpoint_is_a_weights_file(tmp_path):
         assert np.array_equal(a, b), a.path
 
 
-def test_latest_says_what_is_missing(tmp_path):
+def test_the_checkpoint_of_a_run_or_what_is_missing(tmp_path):
     with pytest.raises(UserError, match="no checkpoint"):
-        latest(tmp_path)
+        checkpoint_of(tmp_path)
     write_npz(tmp_path / "checkpoints" / "step-00000003.npz", {"a/b": np.zeros(1)})
-    assert latest(tmp_path).name == "step-00000003.npz"
+    assert checkpoint_of(tmp_path).name == "step-00000003.npz"
 
 
 def test_no_checkpoint_is_a_fresh_start(tmp_path):

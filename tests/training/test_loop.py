@@ -54,7 +54,7 @@ def uninterrupted(tmp_path_factory, data_dir):
 
 def test_a_run_leaves_its_description_and_log(uninterrupted):
     assert {path.name for path in uninterrupted.iterdir()} == {
-        "config.json", "dataset.json", "flags.txt", "checkpoints", "train.jsonl"}
+        "config.json", "dataset.json", "flags.txt", "checkpoints", "train.jsonl", "tensorboard", "curves.png"}
     log = lines(uninterrupted)
     assert [line["step"] for line in log] == list(range(1, 9))
     assert log[0]["learning_rate"] == pytest.approx(0.01) and all(np.isfinite(line["loss"]) for line in log)

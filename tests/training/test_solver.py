@@ -125,6 +125,24 @@ def test_schedules_equal_the_formulas(policy):
         assert float(schedule(step)) == pytest.approx(expected, rel=1e-4)
 
 
+def test_ignored_classes_count_as_void():
+    images, labels = next(iter(batches(1, 2)))
+    without = np.where(labels == 1, 255, labels)
+    ignoring = make_step(small_net(), CaffeSGD(1e-2), ignore_classes=(1,))(images, labels)
+    voided = make_step(small_net(), CaffeSGD(1e-2))(images, without)
+    assert ignoring["loss"].numpy() == voided["loss"].numpy()
+    assert ignoring["loss"].numpy() != make_step(small_net(), CaffeSGD(1e-2))(images, labels)["loss"].numpy()
+
+
+def test_a_step_counts_predicted_and_true_classes_of_valid_positions():
+    images, labels = next(iter(batches(1, 4)))
+    results = make_step(small_net(), CaffeSGD(1e-2), iter_size=2)(images, labels)
+    seen = labels[:, ::8, ::8]
+    predicted = small_net()(images).numpy().argmax(-1)  # the step counts before it updates
+    for name, ids in (("labelled", seen), ("predicted", predicted)):
+        np.testing.assert_array_equal(results[name], np.bincount(ids[seen != 255], minlength=3))
+
+
 def test_optimizer_and_loss_work_in_model_fit():
     """The same update through model.compile and model.fit."""
     from deeplab_tf.training.losses import segmentation_loss
@@ -139,3 +157,19 @@ def test_optimizer_and_loss_work_in_model_fit():
         step(images, labels)
     for a, b in zip(by_fit.trainable_variables, by_step.trainable_variables, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-7)
+
+
+def test_fit_takes_our_batches(tmp_path):
+    """The README's lines, on rendered scenes."""
+    import deeplab_tf as dl
+    from deeplab_tf.datasets import miniature, sources
+    from deeplab_tf.training.losses import segmentation_loss
+
+    spec = dl.get_dataset("miniature")
+    batches = sources.training(spec, miniature.ensure(tmp_path), "train", crop_size=65, batch_size=2)
+    model = dl.build_model("vgg16_largefov", spec.num_classes, width=0.05)
+    before = [variable.numpy() for variable in model.trainable_variables]
+    model.compile(optimizer=CaffeSGD(1e-2), loss=segmentation_loss)
+    history = model.fit(batches.map(lambda batch: (batch["image"], batch["label"])), steps_per_epoch=2, epochs=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert all(not np.array_equal(a, b) for a, b in zip(before, model.trainable_variables, strict=True))

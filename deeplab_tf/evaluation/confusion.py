@@ -1,0 +1,50 @@
+"""The confusion matrix of a network over a set, without a report: what training asks for on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import keras
+import tqdm
+
+from deeplab_tf.errors import UserError
+from deeplab_tf.evaluation.examples import read_examples
+from deeplab_tf.evaluation.inference import segment
+from deeplab_tf.evaluation.metrics import ConfusionMatrix
+from deeplab_tf.evaluation.tiles import Tiles
+
+
+def confusion_of(
+    model: keras.Model,
+    spec,
+    examples: Iterable[Mapping],
+    *,
+    tile: int | Tiles | None = None,
+    total: int | None = None,
+    progress: bool = True,
+) -> ConfusionMatrix:
+    """Counts true and predicted classes of whole pictures at their own size, before any CRF.
+
+    Args:
+      model: a network of the zoo or a MultiScale; its weights are read as they are now.
+      spec: the DatasetSpec.
+      examples: as `evaluate` takes them.
+      tile: as `segment` takes it.
+      total: number of examples, for the time left.
+      progress: whether to draw a progress bar.
+
+    Raises:
+      UserError: a mask does not fit its picture or the label table.
+    """
+    counts = ConfusionMatrix(spec.num_classes, spec.ignore_label)
+    bar = tqdm.tqdm(
+        read_examples(examples), total=total, desc="evaluation", unit="picture", leave=False, dynamic_ncols=True,
+        disable=not progress,
+    )  # fmt: skip
+    for example in bar:
+        probabilities = segment(model, example.image, tile=tile)
+        try:
+            counts.update(example.label, probabilities.argmax(axis=-1))
+        except ValueError as error:
+            raise UserError(f"{example.id}: {error}.") from error
+    return counts

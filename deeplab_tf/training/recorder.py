@@ -1,0 +1,116 @@
+"""What a run tells: its log file train.jsonl, the progress bar, and the TensorBoard events."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import sys
+import time
+
+import tqdm
+
+from deeplab_tf.evaluation.metrics import ConfusionMatrix
+from deeplab_tf.training.board import Board
+
+
+class Recorder:
+    """Collects the results of steps and writes them out; use it as a context.
+
+    Args:
+      log_file: gets one JSON line for every call of `write` and of `evaluated`; None: say nothing at all, as the workers do
+        that are not the chief.
+      class_names: by class id.
+      start, steps: the step the run starts after, and its last one; lines after `start` are taken out of the log first.
+      board: gets the same and more, where there is one.
+
+    Attributes:
+      last_loss: mean data loss between the last two calls of `write`.
+    """
+
+    def __init__(self, log_file: pathlib.Path | None, class_names, *, start: int, steps: int, board: Board | None = None):
+        self.log_file, self.class_names, self.board = log_file, tuple(class_names), board
+        self.last_loss, self.best = None, -1.0
+        self._results, self._images, self._rate = [], 0, 0.0
+        if log_file is not None:
+            self.best = max((line["mean_iou"] for line in _forget_after(log_file, start) if "mean_iou" in line), default=-1.0)
+        self._bar = tqdm.tqdm(
+            total=steps, initial=start, unit="step", dynamic_ncols=True, smoothing=0.05, disable=log_file is None
+        )
+        self._since = time.monotonic()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._bar.close()
+        if self.board:
+            self.board.close()
+
+    def count(self, results: dict, learning_rate: float, images: int) -> None:
+        """One step has been done: what it gave, its rate, and its pictures over all workers."""
+        self._results.append(float(results["loss"]))
+        self._latest, self._rate = results, learning_rate
+        self._images += images
+        self._bar.update()
+
+    def write(self, step: int) -> None:
+        """A log line over the steps since the last one."""
+        seconds = time.monotonic() - self._since
+        self.last_loss = sum(self._results) / len(self._results)
+        line = {
+            "step": step, "loss": self.last_loss, "losses": self._latest["losses"].numpy().tolist(),
+            "decay_loss": float(self._latest["decay_loss"]), "learning_rate": self._rate,
+            "images_per_second": self._images / seconds,
+        }  # fmt: skip
+        self._write_line(line)
+        self._bar.set_postfix(
+            loss=f"{line['loss']:.3f}", rate=f"{self._rate:.2e}", img_s=f"{line['images_per_second']:.2f}"
+        )
+        if self.board:
+            self.board.scalars(step, line)
+        self._results, self._images, self._since = [], 0, time.monotonic()
+
+    def evaluated(self, step: int, counts: ConfusionMatrix) -> bool:
+        """A log line about an evaluation; returns whether it is the best one so far."""
+        iou = [None if value != value else float(value) for value in counts.iou()]
+        line = {
+            "step": step, "mean_iou": counts.mean_iou(), "pixel_accuracy": counts.pixel_accuracy(),
+            "per_class_iou": dict(zip(self.class_names, iou, strict=True)),
+        }  # fmt: skip
+        self._write_line(line)
+        if self.log_file is not None:
+            self._bar.write(f"step {step}: mean IoU {100 * line['mean_iou']:.2f} %", file=sys.stderr)
+        if self.board:
+            self.board.evaluation(step, line, counts.matrix)
+        best = line["mean_iou"] >= self.best
+        self.best = max(self.best, line["mean_iou"])
+        return best
+
+    def show(self, step: int, model, batch: dict) -> None:
+        """Puts weights and pictures of `batch` with their predictions on the board."""
+        if self.board:
+            self.board.weights(step, model)
+            self.board.pictures(step, model, batch)
+
+    def _write_line(self, line: dict) -> None:
+        if self.log_file is not None:
+            with open(self.log_file, "a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+
+
+def _forget_after(log_file: pathlib.Path, start: int) -> list[dict]:
+    """Drops log lines of steps that the checkpoint does not hold: they are run again. Returns the others."""
+    if not log_file.exists():
+        return []
+    kept = []
+    for text in log_file.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(json.JSONDecodeError):  # the line that was being written when the run died
+            line = json.loads(text)
+            if line["step"] <= start:
+                kept.append(line)
+    partial = log_file.with_name(f".{log_file.name}.partial")
+    partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    os.replace(partial, log_file)
+    return kept

@@ -1,0 +1,101 @@
+"""kill -9 at random moments, and a disk that fills up: the finished run has the bits of an undisturbed one."""
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+KILLS = int(os.environ.get("DEEPLAB_TF_KILLS", 2))  # the claim of 20 is measured with DEEPLAB_TF_KILLS=20
+STEPS = max(40, 10 * KILLS)
+FLAGS = ["--model=vgg16_largefov", "--dataset=miniature", "--width=0.05", "--crop_size=65", "--batch_size=2", "--save_every=3",
+         "--log_every=2", f"--steps={STEPS}", "--base_learning_rate=0.01", "--augment_scales=0.75,1", "--eval_every=20",
+         "--eval_images=2"]
+
+
+def start(workdir, data_dir, **options):
+    command = [sys.executable, "-m", "deeplab_tf.train", *FLAGS, f"--data_dir={data_dir}", f"--workdir={workdir}"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def finish(process, code=0):
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == code, err[-3000:]
+    return err
+
+
+def log(workdir):
+    path = workdir / "train.jsonl"
+    lines = []
+    for text in path.read_text().splitlines() if path.exists() else ():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:  # it is being written
+            break
+    return [{name: value for name, value in line.items() if name != "images_per_second"} for line in lines]
+
+
+def assert_same_run(workdir, whole):
+    assert log(workdir) == log(whole)
+    for name in (f"step-{STEPS:08d}.npz", "best.npz"):
+        with np.load(workdir / "checkpoints" / name) as found, np.load(whole / "checkpoints" / name) as expected:
+            assert found.files == expected.files
+            assert all(np.array_equal(found[key], expected[key]) for key in expected.files), name
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    from deeplab_tf.datasets import miniature
+
+    return miniature.ensure(tmp_path_factory.mktemp("miniature"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, data_dir):
+    workdir = tmp_path_factory.mktemp("whole")
+    finish(start(workdir, data_dir))
+    assert log(workdir)[-1]["step"] == STEPS and "mean_iou" in log(workdir)[-1]
+    return workdir
+
+
+def test_killed_at_random_moments(tmp_path, data_dir, undisturbed):
+    moments, killed_at = random.Random(5), []
+    for _ in range(KILLS):
+        process = start(tmp_path, data_dir)
+        before = [line["step"] for line in log(tmp_path)]
+        while [line["step"] for line in log(tmp_path)] == before and process.poll() is None:
+            time.sleep(0.002)  # until its first log line, or until it has cut the log back to its checkpoint
+        time.sleep(moments.uniform(0, 0.3))
+        assert process.poll() is None, "the run was over before it could be killed"
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        killed_at.append(max((line["step"] for line in log(tmp_path)), default=0))
+    print(f"killed {KILLS} times, last log lines {killed_at}")
+    assert max(killed_at) < STEPS
+    finish(start(tmp_path, data_dir))
+    assert_same_run(tmp_path, undisturbed)
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, data_dir, undisturbed):
+    process = start(tmp_path, data_dir)
+    while not list(tmp_path.glob("checkpoints/step-*.npz")):
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.terminate()
+    finish(process)
+    kept = sorted(path.name for path in tmp_path.glob("checkpoints/step-*.npz"))
+
+    def quota():  # writes past this many bytes of a file fail, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    last = finish(start(tmp_path, data_dir, preexec_fn=quota), code=2).strip().splitlines()[-1]
+    assert last.startswith("error: ") and "cannot be written (File too large); free the disk" in last
+    assert sorted(path.name for path in tmp_path.glob("checkpoints/*")) == kept
+    finish(start(tmp_path, data_dir))
+    assert_same_run(tmp_path, undisturbed)
