@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import keras
 
 from deeplab_tf.layers.preprocessing import SubtractMean
@@ -9,6 +11,8 @@ from deeplab_tf.models.heads import conv_head, fc_head
 from deeplab_tf.models.resnet import resnet_trunk
 from deeplab_tf.models.vgg16 import average_pool5a, vgg16_trunk
 from deeplab_tf.models.zoo import OUTPUT_STRIDES, get_preset, scaled_rates
+
+_log = logging.getLogger(__name__)
 
 
 def build_model(
@@ -81,5 +85,5 @@ def build_model(
     if weights is not None:
         from deeplab_tf.weights.loading import load_weights  # reads files: only where asked for
 
-        load_weights(model, weights, seed=seed)
+        _log.info("%s", load_weights(model, weights, seed=seed).table())
     return model

@@ -40,7 +40,7 @@ class Board:
         with self._writer.as_default(step):
             for i, loss in enumerate(line["losses"]):
                 tf.summary.scalar(f"losses/{i}", loss)
-            for name in ("loss", "decay_loss", "learning_rate", "images_per_second"):
+            for name in ("loss", "decay_loss", "learning_rate", "images_per_second", "input_wait"):
                 tf.summary.scalar(name, line[name])
 
     def evaluation(self, step: int, line: dict, matrix: np.ndarray) -> None:

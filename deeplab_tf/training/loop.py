@@ -62,7 +62,7 @@ def run_steps(
     """
     done, alarm, writes = start, _Alarm(pace.collapse_after, checkpoints), devices.worker == 0
     with _interruptions() as interrupted:
-        for batch in batches:
+        for batch in recorder.waiting_for(batches):
             rate = float(optimizer.learning_rate)
             results = step(*(devices.scatter(batch[name], pace.iter_size) for name in ("image", "label")))
             done += 1

@@ -8,6 +8,7 @@ import os
 import pathlib
 import sys
 import time
+from collections.abc import Iterable, Iterator
 
 import tqdm
 
@@ -32,7 +33,7 @@ class Recorder:
     def __init__(self, log_file: pathlib.Path | None, class_names, *, start: int, steps: int, board: Board | None = None):
         self.log_file, self.class_names, self.board = log_file, tuple(class_names), board
         self.last_loss, self.best = None, -1.0
-        self._results, self._images, self._rate = [], 0, 0.0
+        self._results, self._images, self._rate, self._waited = [], 0, 0.0, 0.0
         if log_file is not None:
             self.best = max((line["mean_iou"] for line in _forget_after(log_file, start) if "mean_iou" in line), default=-1.0)
         self._bar = tqdm.tqdm(
@@ -48,6 +49,18 @@ class Recorder:
         if self.board:
             self.board.close()
 
+    def waiting_for(self, batches: Iterable) -> Iterator:
+        """The batches, while the time that they let the steps wait is taken."""
+        iterator = iter(batches)
+        while True:
+            asked = time.monotonic()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            self._waited += time.monotonic() - asked
+            yield batch
+
     def count(self, results: dict, learning_rate: float, images: int) -> None:
         """One step has been done: what it gave, its rate, and its pictures over all workers."""
         self._results.append(float(results["loss"]))
@@ -56,13 +69,13 @@ class Recorder:
         self._bar.update()
 
     def write(self, step: int) -> None:
-        """A log line over the steps since the last one."""
+        """A log line over the steps since the last one; its input_wait is the share of the time that steps waited for data."""
         seconds = time.monotonic() - self._since
         self.last_loss = sum(self._results) / len(self._results)
         line = {
             "step": step, "loss": self.last_loss, "losses": self._latest["losses"].numpy().tolist(),
             "decay_loss": float(self._latest["decay_loss"]), "learning_rate": self._rate,
-            "images_per_second": self._images / seconds,
+            "images_per_second": self._images / seconds, "input_wait": self._waited / seconds,
         }  # fmt: skip
         self._write_line(line)
         self._bar.set_postfix(
@@ -70,7 +83,7 @@ class Recorder:
         )
         if self.board:
             self.board.scalars(step, line)
-        self._results, self._images, self._since = [], 0, time.monotonic()
+        self._results, self._images, self._waited, self._since = [], 0, 0.0, time.monotonic()
 
     def evaluated(self, step: int, counts: ConfusionMatrix) -> bool:
         """A log line about an evaluation; returns whether it is the best one so far."""

@@ -57,6 +57,7 @@ def test_a_run_leaves_its_description_and_log(uninterrupted):
         "config.json", "dataset.json", "flags.txt", "checkpoints", "train.jsonl", "tensorboard", "curves.png"}
     log = lines(uninterrupted)
     assert [line["step"] for line in log] == list(range(1, 9))
+    assert all(0 <= line["input_wait"] < 1 for line in log)
     assert log[0]["learning_rate"] == pytest.approx(0.01) and all(np.isfinite(line["loss"]) for line in log)
 
 
