@@ -24,8 +24,11 @@ from deeplab_tf.crf import search as crf_search
 from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.crf.params import CrfParams
 from deeplab_tf.crf.scores import load_scores, save_scores
+from deeplab_tf.evaluation.metrics import ConfusionMatrix
+from deeplab_tf.evaluation.trimap import DEFINITIONS, TrimapCurve
 
 SETTINGS = ((80, 13, 3), (67, 3, 1), (49, 5, 3), (30, 3, 3))  # sigma_alpha, sigma_beta, sigma_gamma
+_WINDOW = 321  # pixels
 PARTS = ("agreement", "speed", "large", "memory", "search", "quality")
 
 
@@ -81,7 +84,8 @@ class Synthetic:
 
 
 class Real:
-    """VOC pictures and the probabilities of a weak real network, up-sampled to the picture."""
+    """VOC pictures and the probabilities of a weak real network: the mean over overlapping square windows, in which it sees
+    objects at about the scale it was trained at (squeezed into one input, the val pictures have 40 % mIoU instead of 54 %)."""
 
     def __init__(self, data):
         from deeplab_tf.datasets.samples import list_samples
@@ -98,14 +102,25 @@ class Real:
     def __call__(self, identity):
         import cv2
 
-        from deeplab_tf.datasets.readers import read_image
+        from deeplab_tf.datasets.pictures import read_image
         image = np.asarray(read_image(self._files[identity].image))
+        height, width = image.shape[:2]
+        side = min(_WINDOW, height, width)
+        logits, seen = np.zeros((height, width, 21), np.float32), np.zeros((height, width, 1), np.float32)
+        for top in sorted({0, (height - side) // 2, height - side}):
+            for left in sorted({0, (width - side) // 2, width - side}):
+                window = np.s_[top : top + side, left : left + side]
+                small = cv2.resize(image[window], (257, 257), interpolation=cv2.INTER_AREA)
+                logits[window] += cv2.resize(self._run(small), (side, side))
+                seen[window] += 1
+        return image, _softmax(logits / seen)
+
+    def _run(self, picture):
+        """uint8 [257, 257, 3] -> logits float32 [257, 257, 21]."""
         network = self._network
-        network.set_tensor(network.get_input_details()[0]["index"],
-                           cv2.resize(image, (257, 257)).astype(np.float32)[None] / 127.5 - 1)
+        network.set_tensor(network.get_input_details()[0]["index"], picture.astype(np.float32)[None] / 127.5 - 1)
         network.invoke()
-        logits = network.get_tensor(network.get_output_details()[0]["index"])[0]
-        return image, _softmax(cv2.resize(logits, image.shape[1::-1]))
+        return network.get_tensor(network.get_output_details()[0]["index"])[0]
 
     def cached(self, folder, split):
         """Score files of a split, as pictures for the search."""
@@ -269,7 +284,8 @@ def _search_pictures(source, folder, count):
 
 
 def _reading(spec):
-    from deeplab_tf.datasets.readers import read_image, read_label
+    from deeplab_tf.datasets.masks import read_label
+    from deeplab_tf.datasets.pictures import read_image
     return {"num_classes": spec.num_classes, "ignore_label": spec.ignore_label,
             "read_image": lambda path: np.asarray(read_image(path)),
             "read_label": lambda path: np.asarray(read_label(path, spec))}
@@ -287,27 +303,23 @@ def _pydensecrf_job(job):
 
 
 def quality(source, threads) -> dict:
-    """mIoU on the val pictures before and after a CRF searched on the train pictures, whole and near label changes."""
-    import cv2
+    """mIoU on the val pictures before and after a CRF searched on the train pictures: whole, and in bands of 5 pixels."""
     with tempfile.TemporaryDirectory(prefix="deeplab_tf_crf_") as folder:
         options = _reading(source.spec)
         found = crf_search.search(source.cached(folder, "train_aug"), log_file=f"{folder}/log.jsonl", threads=threads,
                                   report=lambda line: None, **options)
-        crf = DenseCRF(found.params, threads=threads)
-        totals = np.zeros((2, 2, 3, 21), np.int64)  # [whole | band][before | after]
-        for sample in source.samples["val"]:
-            image, probs = source(sample.id)
-            labels = options["read_label"](sample.label)
-            edges = np.zeros(labels.shape, np.uint8)
-            edges[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-            edges[1:] |= labels[1:] != labels[:-1]
-            near = cv2.dilate(edges, np.ones((11, 11), np.uint8)) > 0
-            for place, area in enumerate((labels, np.where(near, labels, 255))):
-                for step, maps in enumerate((probs, crf(image, probs))):
-                    totals[place, step] += crf_search.counts(area, maps.argmax(axis=-1), 21, 255)
-    before, after = 100 * crf_search.mean_iou(totals).T
-    figures = {"params": dataclasses.asdict(found.params), "before": before[0], "after": after[0],
-               "band_before": before[1], "band_after": after[1]}
-    print(f"val mIoU {before[0]:.2f} -> {after[0]:.2f} %, within 5 pixels of a label change {before[1]:.2f} -> "
-          f"{after[1]:.2f} %, with {found.params}")
+    crf, figures = DenseCRF(found.params, threads=threads), {"params": dataclasses.asdict(found.params)}
+    tallies = {step: [ConfusionMatrix(21), *(TrimapCurve(21, name, max_width=5) for name in DEFINITIONS)]
+               for step in ("before", "after")}
+    for sample in source.samples["val"]:
+        image, probs = source(sample.id)
+        for step, maps in (("before", probs), ("after", crf(image, probs))):
+            for tally in tallies[step]:
+                tally.update(options["read_label"](sample.label), maps.argmax(axis=-1))
+    for step, (whole, *bands) in tallies.items():
+        figures[step] = {"whole": 100 * whole.mean_iou()} | {
+            name: 100 * band.mean_iou()[5] for name, band in zip(DEFINITIONS, bands, strict=True)}
+    told = {"whole": "whole pictures", "label_change": "within 5 pixels of a label change", "void": "of a contour in void"}
+    changes = ", ".join(f"{text} {figures['before'][name]:.2f} -> {figures['after'][name]:.2f}" for name, text in told.items())
+    print(f"val mIoU in %: {changes}; with {found.params}")
     return figures

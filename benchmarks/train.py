@@ -85,7 +85,7 @@ def make_runs(root: pathlib.Path, precision: str, options) -> tuple[Callable, Ca
 class _Nowhere:
     """Stands for the checkpoints and keeps none."""
 
-    def save(self, model, optimizer, step):
+    def save(self, model, optimizer, step, losses):
         """Does nothing."""
 
     def paths(self):

@@ -55,7 +55,8 @@ def main(flags, arguments):
     if not pictures:
         raise UserError(f"--scores_dir={scores}: got no score map of a picture of {flags.dataset} {flags.split}, "
                         "expected ID.npz as eval --save_scores writes them.")
-    from deeplab_tf.datasets.readers import read_image, read_label  # TensorFlow: only when all is well
+    from deeplab_tf.datasets.masks import read_label  # these load TensorFlow: only when all is well
+    from deeplab_tf.datasets.pictures import read_image
 
     random.Random(0).shuffle(pictures)
     out.mkdir(parents=True, exist_ok=True)

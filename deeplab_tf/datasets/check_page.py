@@ -11,7 +11,9 @@ import tempfile
 import cv2
 import numpy as np
 
-from deeplab_tf.datasets import checks, readers, statistics
+from deeplab_tf.datasets import checks, statistics
+from deeplab_tf.datasets.masks import read_label
+from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import Sample
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
@@ -89,11 +91,11 @@ def _figure(spec: DatasetSpec, one: checks.Checked) -> str:
 def _views(spec: DatasetSpec, sample: Sample) -> list[np.ndarray]:
     """Picture and overlay, as far as the files allow."""
     try:
-        image = readers.read_image(sample.image)
+        image = read_image(sample.image)
     except (UserError, OSError):
         return []
     try:
-        label = readers.read_label(sample.label, spec)
+        label = read_label(sample.label, spec)
         return [image, overlay(spec, image, label)] if label.shape == image.shape[:2] else [image]
     except (UserError, OSError, TypeError):
         return [image]

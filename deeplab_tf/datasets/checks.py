@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from deeplab_tf.datasets import readers, statistics
+from deeplab_tf.datasets import statistics
+from deeplab_tf.datasets.masks import read_mask_values
+from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import Sample, find_samples, missing_file
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
@@ -103,7 +105,7 @@ def check_sample(spec: DatasetSpec, sample: Sample) -> Checked:
 def _check_image(path: str, result: Checked) -> tuple[int, int] | None:
     """Notes what is wrong with a picture; returns (height, width)."""
     try:
-        image = readers.read_image(path)
+        image = read_image(path)
         result.findings += [Finding(path, text) for text in _image_oddities(path)]
     except (UserError, OSError, UnidentifiedImageError, ValueError) as error:
         result.findings.append(Finding(path, _without(path, error)))
@@ -134,7 +136,7 @@ def _png_depth(path: str) -> int | None:
 
 def _check_mask(spec: DatasetSpec, path: str, size: tuple[int, int] | None, result: Checked) -> None:
     try:
-        values = readers.read_mask_values(path)
+        values = read_mask_values(path)
     except (UserError, OSError) as error:
         result.findings.append(Finding(path, _without(path, error)))
         return

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from deeplab_tf.datasets import readers
 from deeplab_tf.datasets.augmentation import choose_window, cut, draw, finish
+from deeplab_tf.datasets.masks import decode_label
+from deeplab_tf.datasets.pictures import decode_image, decode_part
 from deeplab_tf.datasets.samples import Sample
 from deeplab_tf.datasets.specs import DatasetSpec
+from deeplab_tf.datasets.wrong_files import refuse_other_size
 from deeplab_tf.errors import UserError
 
 _STEPS_AT_ONCE, _RECORDS_AT_ONCE = 4, 32  # what is fetched in one go
@@ -60,7 +61,7 @@ def training_batches(
       "label": uint8 [b, crop_size, crop_size], train ids, 255 void; "id": string [b]}, b = batch_size / shard_count.
 
     Raises:
-      UserError: no samples, or one without a mask. A file that turns out wrong later: iterate inside `user_errors`.
+      UserError: no samples, or one without a mask. A wrong file shows later: iterate inside `wrong_files.user_errors`.
       ValueError: a batch that does not divide by the number of workers, or an argument out of range.
     """
     return batches_of(
@@ -96,7 +97,7 @@ def files(spec: DatasetSpec, samples: Sequence[Sample]) -> Source:
     columns = [tf.constant([getattr(sample, name) for sample in samples]) for name in ("image", "label", "id")]
 
     def load(image_path, label_path, sample_id):
-        label = readers.decode_label(tf.io.read_file(label_path), label_path, spec)
+        label = decode_label(tf.io.read_file(label_path), label_path, spec)
         return tf.io.read_file(image_path), label, sample_id, label_path
 
     return Source(len(samples), lambda numbers: tuple(tf.gather(column, numbers) for column in columns), load)
@@ -136,7 +137,7 @@ def batches_of(
         data, label, sample_id, name = source.load(*row)
         label = refuse_other_size(data, label, name)
         window = choose_window(tf.shape(label), draws, crop_size=crop_size, scales=scales, scale_range=scale_range)
-        image = readers.decode_part(data, window.begin, window.extent)
+        image = decode_part(data, window.begin, window.extent)
         image, label = finish(image, cut(label, window), window, draws, crop_size=crop_size, mirror=mirror)
         return {"image": image, "label": label, "id": sample_id}
 
@@ -163,7 +164,7 @@ def evaluation_examples(
       "id": string}.
 
     Raises:
-      UserError: no samples, or one without a mask. Iterate inside `user_errors`.
+      UserError: no samples, or one without a mask. Iterate inside `wrong_files.user_errors`.
     """
     return examples_of(files(spec, samples), threads)
 
@@ -173,7 +174,7 @@ def examples_of(source: Source, threads: int | None = None) -> tf.data.Dataset:
 
     def example(*row):
         data, label, sample_id, name = source.load(*row)
-        return {"image": readers.decode_image(data), "label": refuse_other_size(data, label, name), "id": sample_id}
+        return {"image": decode_image(data), "label": refuse_other_size(data, label, name), "id": sample_id}
 
     dataset = _rows(source, threads).map(example, num_parallel_calls=threads or tf.data.AUTOTUNE)
     return _with_options(dataset.prefetch(2), threads)
@@ -189,51 +190,6 @@ def _rows(source: Source, threads: int | None) -> tf.data.Dataset:
     """What `source.fetch` gives, row by row in order."""
     numbers = tf.data.Dataset.range(source.count).batch(_RECORDS_AT_ONCE)
     return numbers.map(source.fetch, num_parallel_calls=threads or tf.data.AUTOTUNE).unbatch()
-
-
-@contextlib.contextmanager
-def user_errors(spec: DatasetSpec | None = None, samples: Sequence[Sample] = ()) -> Iterator[None]:
-    """Iterate a pipeline inside it: a wrong file raises UserError with file and value.
-
-    Args:
-      spec, samples: what the pipeline reads; needed to name the file where a picture does not decode (TensorFlow
-        does not say which it was, so the files are tried).
-    """
-    try:
-        yield
-    except tf.errors.OpError as error:
-        message = readers.find_refusal(error)
-        if message is None and spec is not None and is_of_a_file(error):
-            message = readers.first_unreadable(spec, samples, hint=error.message)
-        if message is None and isinstance(error, tf.errors.NotFoundError):
-            message = error.message.rpartition("}} ")[2].partition("\n")[0]
-        if message is None:
-            raise
-        raise UserError(message) from None
-
-
-def is_of_a_file(error: tf.errors.OpError) -> bool:
-    """Whether TensorFlow stumbled over the contents of a picture or mask."""
-    text = f"{error.message} {error.op}".lower()
-    return "decode" in text or "jpeg" in text
-
-
-def refuse_other_size(data: tf.Tensor, label: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-    """`label`, after the check that the picture in the file contents `data` has its size."""
-    label_size = tf.shape(label)
-    image_size = readers.image_size(data, otherwise=label_size)
-
-    def message():
-        sizes = [
-            tf.strings.reduce_join(tf.strings.as_string(size[::-1]), separator="x")
-            for size in (label_size, image_size)
-        ]
-        return tf.strings.join(
-            ["the mask has ", sizes[0], " pixels, expected ", sizes[1], " as its picture has"]
-        )
-
-    with tf.control_dependencies([readers.refuse_if(tf.reduce_any(image_size != label_size), name, message)]):
-        return tf.identity(label)
 
 
 def _of_worker(rows: tf.Tensor, *, micro_batch: int, worker: int, workers: int) -> tf.Tensor:

@@ -9,8 +9,10 @@ import shutil
 import numpy as np
 from PIL import Image, ImageOps
 
-from deeplab_tf.datasets import checks, readers
+from deeplab_tf.datasets import checks
 from deeplab_tf.datasets.checks import Checked, CheckReport, Finding
+from deeplab_tf.datasets.masks import read_mask_values
+from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
 
@@ -63,7 +65,7 @@ def _write_sample(report: CheckReport, one: Checked, out: pathlib.Path, split: s
     """Writes picture and mask; returns their line of the list."""
     sample = one.sample
     label = None if sample.label is None else mended_label(report.spec, sample.label, report.mapping)
-    image = readers.read_image(sample.image)
+    image = read_image(sample.image)
     if label is not None and label.shape != image.shape[:2]:
         image = _upright(sample.image)
         if label.shape != image.shape[:2]:
@@ -92,7 +94,7 @@ def _upright(path: str) -> np.ndarray:
 
 def mended_label(spec: DatasetSpec, path: str, mapping: dict[int, int]) -> np.ndarray:
     """uint8 [height, width] train ids of a mask that may not keep to the label table; unknown values become void."""
-    values = readers.read_mask_values(path)
+    values = read_mask_values(path)
     if values.ndim == 2 and checks.palette_disagrees(spec, path):
         with Image.open(path) as image:
             values = np.asarray(image.convert("RGB"))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from deeplab_tf.datasets import pipeline, statistics
+from deeplab_tf.datasets import pipeline, statistics, wrong_files
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.datasets.tfds import records
@@ -57,15 +57,15 @@ def class_frequencies(spec: DatasetSpec, data_dir: str | os.PathLike, split: str
 
 @contextlib.contextmanager
 def errors(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> Iterator[None]:
-    """`pipeline.user_errors` for a split: what is wrong with its files or records is raised as UserError by name."""
+    """`wrong_files.user_errors` for a split: what is wrong with its files or records is raised as UserError by name."""
     if not records.is_record_folder(data_dir):
-        with pipeline.user_errors(spec, list_samples(spec, data_dir, split)):
+        with wrong_files.user_errors(spec, list_samples(spec, data_dir, split)):
             yield
         return
     try:
-        with pipeline.user_errors():
+        with wrong_files.user_errors():
             yield
     except tf.errors.OpError as error:
-        if not pipeline.is_of_a_file(error):
+        if not wrong_files.is_of_a_file(error):
             raise
         raise UserError(f"{data_dir}: a record of split {split!r} does not decode; write the records again.") from None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from deeplab_tf.datasets import pipeline
+from deeplab_tf.datasets import pipeline, wrong_files
 from deeplab_tf.datasets.samples import Sample
 from deeplab_tf.datasets.specs import DatasetSpec
 
@@ -47,12 +47,12 @@ def class_frequencies(spec: DatasetSpec, samples: Sequence[Sample]) -> ClassFreq
     Raises:
       UserError: naming the first mask that cannot be read or holds an unknown id.
     """
-    with pipeline.user_errors(spec, samples):
+    with wrong_files.user_errors(spec, samples):
         return count_classes(spec, pipeline.files(spec, samples))
 
 
 def count_classes(spec: DatasetSpec, source: pipeline.Source) -> ClassFrequencies:
-    """`class_frequencies` of any source. Call it inside `pipeline.user_errors`."""
+    """`class_frequencies` of any source. Call it inside `wrong_files.user_errors`."""
 
     def histogram(label):
         return tf.math.bincount(tf.cast(tf.reshape(label, [-1]), tf.int32), minlength=256, maxlength=256)

@@ -13,7 +13,7 @@ import tqdm
 from PIL import Image
 
 from deeplab_tf.crf.stage import refine_stream
-from deeplab_tf.datasets.readers import read_image
+from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.inference import segment
 

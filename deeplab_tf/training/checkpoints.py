@@ -12,6 +12,7 @@ import os
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from deeplab_tf.weights.loading import canonical_variables
 _log = logging.getLogger(__name__)
 _STEP = "training/step"
 _TRAINED = "training/variables"
+_LOSSES = "training/losses"
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError)
 
 
@@ -47,13 +49,15 @@ class Checkpoints:
         """Newest first."""
         return sorted(self.folder.glob("step-*.npz"), reverse=True)
 
-    def save(self, model, optimizer, step: int) -> pathlib.Path:
+    def save(self, model, optimizer, step: int, losses: Sequence[float] = ()) -> pathlib.Path:
         """Writes the state after `step` steps, then removes what is older than the newest `keep`.
+
+        `losses` are those of the last steps that no log line tells of yet: the next line is a mean over them too.
 
         Raises:
           UserError: the disk refuses; what was there stays as it was.
         """
-        path = self._write(f"step-{step:08d}.npz", model, optimizer, step)
+        path = self._write(f"step-{step:08d}.npz", model, optimizer, step, losses)
         for old in self.paths()[self.keep :]:
             old.unlink()
         return path
@@ -71,13 +75,14 @@ class Checkpoints:
         """
         return self._write(self.best.name, model, optimizer, step)
 
-    def _write(self, name: str, model, optimizer, step: int) -> pathlib.Path:
+    def _write(self, name: str, model, optimizer, step: int, losses: Sequence[float] = ()) -> pathlib.Path:
         variables = state_variables(model) | _solver_variables(optimizer)
         arrays = {name: np.asarray(variable) for name, variable in variables.items()}
         trainable = {id(variable) for variable in model.trainable_variables}
         trained = [name for name, variable in variables.items() if id(variable) in trainable]
         path = self.folder / name
-        write_npz(path, arrays | {_STEP: np.int64(step), _TRAINED: np.array(trained)})
+        about = {_STEP: np.int64(step), _TRAINED: np.array(trained), _LOSSES: np.array(losses, np.float64)}
+        write_npz(path, arrays | about)
         return path
 
     def newest(self) -> SavedState | None:
@@ -91,7 +96,8 @@ class Checkpoints:
             try:
                 with np.load(path) as file:
                     arrays = {name: file[name] for name in file.files}
-                return SavedState(path, int(arrays.pop(_STEP)), tuple(arrays.pop(_TRAINED).tolist()), arrays)
+                losses = tuple(arrays.pop(_LOSSES, np.array([])).tolist())
+                return SavedState(path, int(arrays.pop(_STEP)), tuple(arrays.pop(_TRAINED).tolist()), losses, arrays)
             except _DAMAGE as error:
                 _log.warning("%s is damaged (%s): falling back to the checkpoint before it", path, error)
         if paths:
@@ -107,12 +113,14 @@ class SavedState:
       path: its file.
       step: steps done.
       trained: names of the variables that were trained.
+      losses: of the last steps, which no log line tells of.
       arrays: name -> value of every variable of the model and the solver.
     """
 
     path: pathlib.Path
     step: int
     trained: tuple[str, ...]
+    losses: tuple[float, ...]
     arrays: dict[str, np.ndarray]
 
     def assign_to(self, model, optimizer) -> None:

@@ -76,7 +76,7 @@ def run_steps(
                     checkpoints.save_best(model, optimizer, done)
             ends = devices.any_worker(bool(interrupted)) or ends
             if (done % pace.save_every == 0 or ends) and writes:
-                checkpoints.save(model, optimizer, done)
+                checkpoints.save(model, optimizer, done, recorder.losses)
                 recorder.show(done, model, batch)
             if ends:
                 break

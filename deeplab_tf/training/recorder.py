@@ -8,7 +8,7 @@ import os
 import pathlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import tqdm
 
@@ -24,16 +24,27 @@ class Recorder:
         that are not the chief.
       class_names: by class id.
       start, steps: the step the run starts after, and its last one; lines after `start` are taken out of the log first.
+      losses: of the steps up to `start` that no line tells of yet.
       board: gets the same and more, where there is one.
 
     Attributes:
+      losses: of the steps since the last line.
       last_loss: mean data loss between the last two calls of `write`.
     """
 
-    def __init__(self, log_file: pathlib.Path | None, class_names, *, start: int, steps: int, board: Board | None = None):
+    def __init__(
+        self,
+        log_file: pathlib.Path | None,
+        class_names: Sequence[str],
+        *,
+        start: int,
+        steps: int,
+        losses: Sequence[float] = (),
+        board: Board | None = None,
+    ):
         self.log_file, self.class_names, self.board = log_file, tuple(class_names), board
         self.last_loss, self.best = None, -1.0
-        self._results, self._images, self._rate, self._waited = [], 0, 0.0, 0.0
+        self.losses, self._images, self._rate, self._waited = list(losses), 0, 0.0, 0.0
         if log_file is not None:
             self.best = max((line["mean_iou"] for line in _forget_after(log_file, start) if "mean_iou" in line), default=-1.0)
         self._bar = tqdm.tqdm(
@@ -63,7 +74,7 @@ class Recorder:
 
     def count(self, results: dict, learning_rate: float, images: int) -> None:
         """One step has been done: what it gave, its rate, and its pictures over all workers."""
-        self._results.append(float(results["loss"]))
+        self.losses.append(float(results["loss"]))
         self._latest, self._rate = results, learning_rate
         self._images += images
         self._bar.update()
@@ -71,7 +82,7 @@ class Recorder:
     def write(self, step: int) -> None:
         """A log line over the steps since the last one; its input_wait is the share of the time that steps waited for data."""
         seconds = time.monotonic() - self._since
-        self.last_loss = sum(self._results) / len(self._results)
+        self.last_loss = sum(self.losses) / len(self.losses)
         line = {
             "step": step, "loss": self.last_loss, "losses": self._latest["losses"].numpy().tolist(),
             "decay_loss": float(self._latest["decay_loss"]), "learning_rate": self._rate,
@@ -83,7 +94,7 @@ class Recorder:
         )
         if self.board:
             self.board.scalars(step, line)
-        self._results, self._images, self._waited, self._since = [], 0, 0.0, time.monotonic()
+        self.losses, self._images, self._waited, self._since = [], 0, 0.0, time.monotonic()
 
     def evaluated(self, step: int, counts: ConfusionMatrix) -> bool:
         """A log line about an evaluation; returns whether it is the best one so far."""

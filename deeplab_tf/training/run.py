@@ -100,7 +100,9 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
     log_file = workdir / "train.jsonl" if chief else None
     with (
         sources.errors(*split),
-        Recorder(log_file, spec.class_names, start=start, steps=solver.steps, board=board) as recorder,
+        Recorder(
+            log_file, spec.class_names, start=start, steps=solver.steps, losses=saved.losses if saved else (), board=board
+        ) as recorder,
     ):
         summary = run_steps(
             step, batches, model, optimizer, checkpoints, recorder, start=start, pace=pace, devices=devices,

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf.datasets import readers, specs
+from deeplab_tf.datasets import specs
+from deeplab_tf.datasets.masks import read_label
+from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.prepare import coco, pascal_context, person_part, run_length, voc
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.errors import UserError
@@ -49,7 +51,7 @@ def test_train_aug_is_derived_from_sbd_and_voc(tmp_path, scipy_io):
     spec = specs.get_dataset("voc2012")
     samples = list_samples(spec, tmp_path / "out", "train_aug")
     assert [sample.id for sample in samples] == ["a", "c", "d"]
-    assert [int(readers.read_label(sample.label, spec)[0, 0]) for sample in samples] == [3, 12, 13]
+    assert [int(read_label(sample.label, spec)[0, 0]) for sample in samples] == [3, 12, 13]
     # A second run keeps what is there; a damaged .mat is not even opened.
     (cls / "c.mat").write_bytes(b"")
     assert prepare("voc2012", f"--source={tmp_path}", f"--out={tmp_path / 'out'}").returncode == 0
@@ -90,7 +92,7 @@ def test_real_person_part_files(test_data, tmp_path):
     with_people = {name: mask for name, mask in masks.items() if mask is not None}
     assert len(files) == 18 and len(with_people) == 8
     for name, mask in with_people.items():
-        image = readers.read_image(source / "JPEGImages" / f"{name}.jpg")
+        image = read_image(source / "JPEGImages" / f"{name}.jpg")
         assert mask.shape == image.shape[:2] and mask.max() <= 6 and (mask > 0).any()
 
 
@@ -112,9 +114,9 @@ def test_real_context_masks(test_data):
     spec = specs.get_dataset("pascal_context")
     root = test_data / "data" / "pascal_context"
     for path in (root / "SegmentationClassContext").glob("*.png"):
-        label = readers.read_label(path, spec)
+        label = read_label(path, spec)
         assert np.array_equal(label, np.asarray(Image.open(path)))
-        assert label.shape == readers.read_image(root / "JPEGImages" / f"{path.stem}.jpg").shape[:2]
+        assert label.shape == read_image(root / "JPEGImages" / f"{path.stem}.jpg").shape[:2]
 
 
 def pack(counts):
@@ -172,7 +174,7 @@ def test_real_coco_crowds(test_data, tmp_path):
     assert len(crowds) == 5
     for annotation in crowds:
         sample = samples[f"{annotation['image_id']:012d}"]
-        label = readers.read_label(sample.label, spec)
+        label = read_label(sample.label, spec)
         inside = run_length.decode_segmentation(annotation["segmentation"], *label.shape)
         others = np.zeros_like(inside)
         for other in contents["annotations"]:

@@ -10,7 +10,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from deeplab_tf.datasets import pipeline, readers, sources, specs
+from deeplab_tf.datasets import pipeline, sources, specs
+from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.tfds import builders, records
 from deeplab_tf.errors import UserError
@@ -82,15 +83,19 @@ def shards(tmp_path_factory):
     return root, builders.write_records("voc2012", root, tmp_path_factory.mktemp("shards"))
 
 
-def test_records_hold_exactly_what_the_files_hold(shards):
-    root, directory = shards
+@pytest.fixture(scope="module")
+def examples(shards):
+    return list(records.record_examples(specs.get_dataset("voc2012"), shards[1], "train_aug").as_numpy_iterator())
+
+
+def test_records_hold_exactly_what_the_files_hold(shards, examples):
+    root, _ = shards
     spec = specs.get_dataset("voc2012")
     samples = {sample.id: sample for sample in list_samples(spec, root, "train_aug")}
-    examples = list(records.record_examples(spec, directory, "train_aug").as_numpy_iterator())
     assert {example["id"].decode() for example in examples} == set(samples)
     for example in examples:
         sample = samples[example["id"].decode()]
-        assert np.array_equal(example["image"], readers.read_image(sample.image))
+        assert np.array_equal(example["image"], read_image(sample.image))
         assert np.array_equal(example["label"], np.asarray(Image.open(sample.label)))  # the palette's indices
 
 
@@ -104,33 +109,31 @@ def test_batches_resume_and_shard_as_those_of_files(shards):
 
     whole = batches()
     assert all(len(set(batch["id"])) == 4 for batch in whole)  # four records: a batch is an epoch
-    resumed, parts = batches(start_step=2, num_steps=2), [batches(shard_index=index, shard_count=2) for index in (0, 1)]
-    for key in ("image", "label", "id"):
-        assert all(np.array_equal(a[key], b[key]) for a, b in zip(whole[2:], resumed, strict=True))
-        for a, left, right in zip(whole, *parts, strict=True):
-            assert np.array_equal(a[key], np.concatenate([left[key], right[key]]))
+    parts = [batches(start_step=1, num_steps=3, shard_index=index, shard_count=2) for index in (0, 1)]
+    for a, left, right in zip(whole[1:], *parts, strict=True):
+        assert all(np.array_equal(a[key], np.concatenate([left[key], right[key]])) for key in a)
 
 
-def test_order_and_augmentation_are_those_of_the_file_pipeline(shards):
+def test_order_and_augmentation_are_those_of_the_file_pipeline(shards, examples):
     root, directory = shards
     spec = specs.get_dataset("voc2012")
-    order = [example["id"].decode() for example in records.record_examples(spec, directory, "train_aug").as_numpy_iterator()]
+    order = [example["id"].decode() for example in examples]
     samples = {sample.id: sample for sample in list_samples(spec, root, "train_aug")}
     options = {"crop_size": 9, "batch_size": 2, "num_steps": 3, "scales": (0.75, 1.5)}
     files = pipeline.training_batches(spec, [samples[name] for name in order], **options)
-    for a, b in zip(files, records.record_batches(spec, directory, "train_aug", **options), strict=True):
-        assert all(np.array_equal(a[key], b[key]) for key in a)
+    with sources.errors(spec, directory, "train_aug"):
+        for a, b in zip(files, sources.training(spec, directory, "train_aug", **options), strict=True):
+            assert all(np.array_equal(a[key], b[key]) for key in a)
 
 
 def test_one_call_reads_files_and_records(shards):
     root, directory = shards
     spec = specs.get_dataset("voc2012")
-    options = {"crop_size": 9, "batch_size": 2, "num_steps": 1}
+    with sources.errors(spec, root, "train_aug"):  # training from records: the test before
+        (batch,) = sources.training(spec, root, "train_aug", crop_size=9, batch_size=2, num_steps=1)
+    assert batch["image"].shape == (2, 9, 9, 3)
     for data_dir in (root, directory):
         assert sources.open_split(spec, data_dir, "train_aug").count == 3
-        with sources.errors(spec, data_dir, "train_aug"):
-            (batch,) = sources.training(spec, data_dir, "train_aug", **options)
-        assert batch["image"].shape == (2, 9, 9, 3)
         assert len(list(sources.evaluation(spec, data_dir, "train_aug+val", limit=2))) == 2
     tables = [sources.class_frequencies(spec, data_dir, "train_aug").table() for data_dir in (root, directory)]
     assert tables[0] == tables[1]

@@ -68,17 +68,21 @@ def undisturbed(tmp_path_factory, data_dir):
 def test_killed_at_random_moments(tmp_path, data_dir, undisturbed):
     moments, killed_at = random.Random(5), []
     for _ in range(KILLS):
+        path, done = tmp_path / "train.jsonl", max((line["step"] for line in log(tmp_path)), default=0)
+        cut = path.stat().st_ino if path.exists() else None
         process = start(tmp_path, data_dir)
-        before = [line["step"] for line in log(tmp_path)]
-        while [line["step"] for line in log(tmp_path)] == before and process.poll() is None:
-            time.sleep(0.002)  # until its first log line, or until it has cut the log back to its checkpoint
-        time.sleep(moments.uniform(0, 0.3))
+        # Until it has cut the log back to its checkpoint, which makes a new file, and has come further than the one before.
+        while process.poll() is None and not (
+            path.exists() and path.stat().st_ino != cut and log(tmp_path) and log(tmp_path)[-1]["step"] > done
+        ):
+            time.sleep(0.002)
+        time.sleep(moments.uniform(0, 0.2))
         assert process.poll() is None, "the run was over before it could be killed"
         process.send_signal(signal.SIGKILL)
         process.communicate()
         killed_at.append(max((line["step"] for line in log(tmp_path)), default=0))
     print(f"killed {KILLS} times, last log lines {killed_at}")
-    assert max(killed_at) < STEPS
+    assert max(killed_at) < STEPS and sorted(killed_at) == killed_at
     finish(start(tmp_path, data_dir))
     assert_same_run(tmp_path, undisturbed)
 

@@ -12,7 +12,8 @@ import pathlib
 
 import tensorflow_datasets as tfds
 
-from deeplab_tf.datasets import readers
+from deeplab_tf.datasets.masks import read_label
+from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import Sample, list_samples
 from deeplab_tf.datasets.specs import get_dataset
 from deeplab_tf.errors import UserError
@@ -57,8 +58,8 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tru
     def _generate_examples(self, samples: tuple[Sample, ...]):
         spec = get_dataset(self.SPEC_NAME)
         for sample in samples:
-            readers.read_image(sample.image)  # what is broken is refused by name here, not in the training
-            label = readers.read_label(sample.label, spec)
+            read_image(sample.image)  # what is broken is refused by name here, not in the training
+            label = read_label(sample.label, spec)
             yield sample.id, {"image": sample.image, "label": label[..., None], "id": sample.id}
 
 
