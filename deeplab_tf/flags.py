@@ -6,12 +6,15 @@ effect and two doors never disagree about a flag.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 import os
 import sys
+import tempfile
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from absl import flags as absl_flags
 
@@ -137,7 +140,31 @@ def require(flags: absl_flags.FlagValues, name: str):
 
 
 def quiet_logs() -> None:
-    """Log lines of this package to stderr; TensorFlow's start-up notices off unless the user set their level."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """Log lines of this package to stderr; TensorFlow's own notices off unless the user set TF_CPP_MIN_LOG_LEVEL.
+
+    Imports TensorFlow, whose first notices heed no level: they are held back, and shown if the import fails.
+    """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("deeplab_tf").setLevel(logging.INFO)
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3":
+        with _held_back_stderr():
+            importlib.import_module("tensorflow")
+
+
+@contextlib.contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    """What is written to the process' stderr inside, by native code too, is dropped unless an exception leaves."""
+    sys.stderr.flush()
+    shown = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(shown, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(shown, 2)
+            os.close(shown)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-TRAINED_STEPS = 300  # of the demo's steps: enough to know most of the large objects
+TRAINED_STEPS = 350  # of the demo's steps: enough to know most of the large objects
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

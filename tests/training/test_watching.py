@@ -1,6 +1,7 @@
 """What a run tells on its way: evaluations, the best checkpoint, TensorBoard events, and the alarm at a collapse."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -19,7 +20,9 @@ from deeplab_tf.training.strategies import open_devices
 
 
 def door(name, *flags):
-    done = subprocess.run([sys.executable, "-m", f"deeplab_tf.{name}", *map(str, flags)], capture_output=True, text=True)
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    command = [sys.executable, "-m", f"deeplab_tf.{name}", *map(str, flags)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return done
 
@@ -48,6 +51,12 @@ def test_evaluations_are_logged_and_the_best_is_kept(watched):
     result = json.loads((workdir / "eval" / "val" / "result.json").read_text())
     assert result["mean_iou"] == pytest.approx(found[step]["mean_iou"], rel=1e-6)
     assert result["per_class_iou"] == pytest.approx(found[step]["per_class_iou"], rel=1e-6)
+
+
+def test_nothing_of_tensorflows_own_is_told(watched):
+    told = watched[1].splitlines()
+    assert told[0].startswith("recipe: ")
+    assert not [line for line in told if line.startswith(("WARNING", "I0000", "E0000", "W0000"))]
 
 
 def test_the_start_tells_the_deviations(watched):
