@@ -51,13 +51,6 @@ def assert_same_run(workdir, whole):
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    from deeplab_tf.datasets import miniature
-
-    return miniature.ensure(tmp_path_factory.mktemp("miniature"))
-
-
-@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, data_dir):
     workdir = tmp_path_factory.mktemp("whole")
     finish(start(workdir, data_dir))

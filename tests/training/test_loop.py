@@ -38,13 +38,6 @@ def lines(workdir):
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    from deeplab_tf.datasets import miniature
-
-    return miniature.ensure(tmp_path_factory.mktemp("miniature"))
-
-
-@pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory, data_dir):
     workdir = tmp_path_factory.mktemp("whole")
     out, _ = finish(start(workdir, data_dir=data_dir))

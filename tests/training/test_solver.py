@@ -159,14 +159,14 @@ def test_optimizer_and_loss_work_in_model_fit():
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-7)
 
 
-def test_fit_takes_our_batches(tmp_path):
+def test_fit_takes_our_batches(data_dir):
     """The README's lines, on rendered scenes."""
     import deeplab_tf as dl
-    from deeplab_tf.datasets import miniature, sources
+    from deeplab_tf.datasets import sources
     from deeplab_tf.training.losses import segmentation_loss
 
     spec = dl.get_dataset("miniature")
-    batches = sources.training(spec, miniature.ensure(tmp_path), "train", crop_size=65, batch_size=2)
+    batches = sources.training(spec, data_dir, "train", crop_size=65, batch_size=2)
     model = dl.build_model("vgg16_largefov", spec.num_classes, width=0.05)
     before = [variable.numpy() for variable in model.trainable_variables]
     model.compile(optimizer=CaffeSGD(1e-2), loss=segmentation_loss)

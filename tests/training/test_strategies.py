@@ -65,13 +65,6 @@ def assert_equal_runs(workdir, one):
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    from deeplab_tf.datasets import miniature
-
-    return miniature.ensure(tmp_path_factory.mktemp("miniature"))
-
-
-@pytest.fixture(scope="module")
 def one_device(tmp_path_factory, data_dir):
     workdir = tmp_path_factory.mktemp("one")
     finish(start(workdir, data_dir))
