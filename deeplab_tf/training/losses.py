@@ -34,22 +34,22 @@ def segmentation_loss(
     Returns:
       float32 scalar.
     """
-    losses, valid = position_losses(labels, logits, ignore_label=ignore_label, class_weights=class_weights)
-    if counted_labels is not None:
-        valid = tf.reduce_sum(tf.cast(subsample_labels(counted_labels, tf.shape(logits)[1:3]) != ignore_label, tf.float32))
-    return tf.reduce_sum(losses) / tf.maximum(valid, 1.0)
+    size = tf.shape(logits)[1:3]
+    counted = subsample_labels(labels if counted_labels is None else counted_labels, size) != ignore_label
+    losses = _position_losses(subsample_labels(labels, size), logits, ignore_label, class_weights)
+    return tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(tf.cast(counted, tf.float32)), 1.0)
 
 
-def position_losses(labels, logits, *, ignore_label=IGNORE_LABEL, class_weights=None):
-    """Weighted loss of every position, float32 [batch, h, w], and the number of valid ones, float32 scalar."""
-    labels = tf.cast(subsample_labels(labels, tf.shape(logits)[1:3]), tf.int32)
+def _position_losses(labels, logits, ignore_label, class_weights) -> tf.Tensor:
+    """Weighted loss of every position, float32 [batch, h, w], 0 where it is ignored."""
+    labels = tf.cast(labels, tf.int32)
     valid = labels != ignore_label
     targets = tf.where(valid, labels, 0)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, tf.cast(logits, tf.float32))
     weights = tf.cast(valid, tf.float32)
     if class_weights is not None:
         weights *= tf.gather(tf.constant(class_weights, tf.float32), targets)
-    return losses * weights, tf.reduce_sum(tf.cast(valid, tf.float32))
+    return losses * weights
 
 
 def subsample_labels(labels: tf.Tensor, size) -> tf.Tensor:

@@ -42,7 +42,7 @@ def train(config: ExperimentConfig, workdir: str | os.PathLike) -> dict:
     """Trains the experiment in `workdir`, from its newest checkpoint where it has one.
 
     Writes config.json, flags.txt, dataset.json, checkpoints/, train.jsonl, curves.png and, with the package
-  tensorboard, tensorboard/.
+    tensorboard, tensorboard/.
 
     Returns:
       {"step", "loss", "interrupted", "checkpoint"}.
@@ -74,7 +74,8 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
         model = model_of(config, spec.num_classes)
         _unfreeze(model, saved.trained if saved else _initial_weights(model, config))
         optimizer = _optimizer(solver)
-    _plan(config, model, solver.steps - start)
+    if start < solver.steps:
+        _plan(config, model, solver.steps - start)
     step = make_step(
         model, optimizer, iter_size=solver.iter_size, ignore_label=spec.ignore_label, class_weights=class_weights,
         ignore_classes=solver.ignore_classes or (), recompute=solver.recompute, strategy=devices.strategy,
@@ -119,7 +120,7 @@ def _plan(config: ExperimentConfig, model, steps: int) -> None:
     solver = config.solver
     wanted = plan(
         model, crop_size=config.data.crop_size, batch_size=solver.batch_size, iter_size=solver.iter_size,
-        steps=max(steps, 0), recompute=solver.recompute, rate=measured_rate(config.model.precision),
+        steps=steps, recompute=solver.recompute, rate=measured_rate(config.model.precision),
     )  # fmt: skip
     _log.info("%s", wanted.text())
     if solver.memory_limit:
