@@ -1,15 +1,19 @@
 """Search of the CRF's parameters on a few pictures with cached scores (the protocol of section 4.1).
 
 w2 and sigma_gamma are fixed; a coarse grid over w1, sigma_alpha, sigma_beta comes first, then half steps round its
-best setting. All w1 of a (sigma_alpha, sigma_beta) pair share one lattice per picture. Pictures are added in rounds, and
-settings that are clearly behind after a round are dropped, unless the search is exhaustive.
+best setting. All w1 of a (sigma_alpha, sigma_beta) pair share one lattice per picture.
+
+Unless the search is exhaustive, only every third value of the grid is tried at first, and from there the neighbours of
+the best three settings until none is new: mIoU over all pictures is smooth in the parameters, while over a few pictures
+it cannot tell them apart (halving the settings after 4, 8, 16 pictures loses the winner). A setting that is clearly
+behind after some pictures is dropped all the same.
 """
 
 import concurrent.futures
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +44,19 @@ class Grid:
     def settings(self) -> list[Setting]:
         return list(itertools.starmap(Setting, itertools.product(self.w1, self.sigma_alpha, self.sigma_beta)))
 
-    def round(self, best: Setting) -> "Grid":
+    def every_third(self) -> "Grid":
+        """Its first, fourth, seventh, ... values."""
+        return Grid(self.w1[::3], self.sigma_alpha[::3], self.sigma_beta[::3])
+
+    def neighbours(self, centre: Setting) -> list[Setting]:
+        """What lies one step from `centre` along one of the parameters."""
+        found = []
+        for name, steps in zip(Setting._fields, (self.w1, self.sigma_alpha, self.sigma_beta), strict=True):
+            place = steps.index(getattr(centre, name))
+            found += [centre._replace(**{name: steps[near]}) for near in (place - 1, place + 1) if 0 <= near < len(steps)]
+        return found
+
+    def finer(self, best: Setting) -> "Grid":
         """Half a step to either side of `best`, nothing at or below 0."""
         def values(centre, steps):
             half = min(np.diff(sorted(steps)), default=0) / 2
@@ -94,7 +110,7 @@ def mean_iou(total: np.ndarray) -> np.ndarray:
     return (right / np.maximum(union, 1)).sum(axis=-1) / np.maximum(present.sum(axis=-1), 1)
 
 
-def behind(results: np.ndarray, draws: int = 200, deviations: float = 2.5) -> np.ndarray:
+def behind(results: np.ndarray, draws: int = 200, deviations: float = 3) -> np.ndarray:
     """Which settings trail the leader by more than chance explains.
 
     Args:
@@ -136,16 +152,23 @@ class _Runner:
             if any(missing):
                 wanted.append((picture, [group for group in missing if group]))
         start, total, done = time.monotonic(), sum(len(groups) for _, groups in wanted), 0
-        for picture, groups in wanted:
-            image, probs, labels = self._read(picture)
-            jobs = [self.pool.submit(self._pair, image, probs, labels, group) for group in groups]
-            for group, job in zip(groups, jobs, strict=True):
+        queue = self._queued(wanted)
+        jobs = next(queue, [])
+        while jobs:
+            following = next(queue, [])  # read and queued before this picture is awaited, so that no thread idles
+            for identity, group, job in jobs:
                 for setting, found in zip(group, job.result(), strict=True):
-                    self.log.add(setting, picture.id, found)
+                    self.log.add(setting, identity, found)
                     self.runs += 1
-            done += len(groups)
-            self.report(f"{picture.id}: {done} of {total} lattices of this round, "
+            done += len(jobs)
+            self.report(f"{jobs[0][0]}: {done} of {total} lattices of this round, "
                         f"{(time.monotonic() - start) / done * (total - done):.0f} s left")
+            jobs = following
+
+    def _queued(self, wanted):
+        for picture, groups in wanted:
+            read = self._read(picture)
+            yield [(picture.id, group, self.pool.submit(self._pair, *read, group)) for group in groups]
 
     def table(self, settings: Sequence[Setting], last: int) -> np.ndarray:
         return np.array([[self.log[setting, picture.id] for picture in self.pictures[:last]] for setting in settings])
@@ -179,7 +202,7 @@ def search(pictures: Sequence[Picture], *, num_classes: int, read_image: Callabl
     """Find the parameters with the highest mIoU.
 
     Args:
-        pictures: in a random order of the caller's choice; the first ones decide the first round.
+        pictures: in a random order of the caller's choice; the first ones decide who is dropped early.
         num_classes, ignore_label: of the labels.
         read_image: file -> uint8 [height, width, 3], RGB.
         read_label: file -> integer [height, width].
@@ -201,41 +224,46 @@ def search(pictures: Sequence[Picture], *, num_classes: int, read_image: Callabl
     with SearchLog(log_file, {**fixed, "num_classes": num_classes}) as log:
         runner = _Runner(pictures, base, num_classes, ignore_label, (read_image, read_label), log, threads, report)
         with runner.pool:
-            rows = _race(runner, grid.settings(), exhaustive, report)
+            race = _Race(runner, exhaustive, report)
+            race.enter((grid if exhaustive else grid.every_third()).settings())
+            while race.enter([near for leader in race.leaders() for near in grid.neighbours(leader)]):
+                pass
             if finer:
-                near = grid.round(rows[0].setting).settings()
-                rows += _race(runner, [one for one in near if all(one != row.setting for row in rows)]
-                              + [rows[0].setting], exhaustive, report)
+                race.enter(grid.finer(race.rows[0].setting).settings())
             before = runner.before()
-    whole = {row.setting: row for row in rows if row.pictures == len(pictures)}
-    dropped = {row.setting: row for row in rows if row.setting not in whole}
-    ranked = [*sorted(whole.values(), key=_rank), *sorted(dropped.values(), key=_rank)]
-    best = dataclasses.replace(base, **ranked[0].setting._asdict())
-    return SearchResult(best, tuple(ranked), before, runner.runs, time.monotonic() - start)
+    best = dataclasses.replace(base, **race.rows[0].setting._asdict())
+    return SearchResult(best, tuple(race.rows), before, runner.runs, time.monotonic() - start)
 
 
-def _rank(row: Row):
-    return -row.pictures, -row.mean_iou, row.setting
+class _Race:
+    """Settings tried so far, best first; those that were dropped come after those that saw all pictures."""
 
+    def __init__(self, runner: _Runner, exhaustive: bool, report: Callable[[str], None]):
+        self.rows: list[Row] = []
+        self._runner, self._report, count = runner, report, len(runner.pictures)
+        self._rounds = [] if exhaustive else [size for size in (8, 16, 32, 64) if size < count]
 
-def _race(runner: _Runner, settings: list[Setting], exhaustive: bool, report) -> list[Row]:
-    """Rows of all settings, best first. Rounds double; each drops who is clearly behind, and at least half."""
-    count = len(runner.pictures)
-    rounds = [count] if exhaustive else [size for size in (4, 8, 16, 32, 64, 128) if size < count] + [count]
-    rows, alive, done = [], list(settings), 0
-    for last in rounds:
-        runner.results(alive, done, last)
-        table = runner.table(alive, last)
-        scores = mean_iou(table.sum(axis=1))
-        order = np.argsort(-scores, kind="stable")
-        if last < count:
-            clearly = behind(table)
-            stay = [place for place in order if not clearly[place]][:max(2, -(-len(alive) // 2))]
-        else:
-            stay = list(order)
-        rows += [Row(alive[place], float(scores[place]), last) for place in range(len(alive))
-                 if last == count or place not in stay]
-        report(f"after {last} pictures: {len(stay)} of {len(alive)} settings stay, best {alive[order[0]]} with mIoU "
-               f"{scores[order[0]]:.4f}")
-        alive, done = [alive[place] for place in sorted(stay)], last
-    return sorted(rows, key=_rank)
+    def leaders(self) -> list[Setting]:
+        """The best three of those that saw all pictures."""
+        return [row.setting for row in self.rows[:3] if row.pictures == len(self._runner.pictures)]
+
+    def enter(self, settings: Iterable[Setting]) -> bool:
+        """Try those that are new, side by side with the leaders so far; whether there were any."""
+        known, count = {row.setting for row in self.rows}, len(self._runner.pictures)
+        alive = [one for one in dict.fromkeys(settings) if one not in known]
+        if not alive:
+            return False
+        entered, leaders, done = len(alive), self.leaders(), 0
+        for last in [*self._rounds, count]:
+            self._runner.results(alive, done, last)
+            group = [*alive, *leaders]
+            table = self._runner.table(group, last)
+            drop = behind(table) if last < count else np.zeros(len(group), bool)
+            for setting, score, dropped in zip(alive, mean_iou(table.sum(axis=1)), drop, strict=False):
+                if dropped or last == count:
+                    self.rows.append(Row(setting, float(score), last))
+            alive, done = [setting for setting, dropped in zip(alive, drop, strict=False) if not dropped], last
+        self.rows.sort(key=lambda row: (-row.pictures, -row.mean_iou, row.setting))
+        self._report(f"{entered} settings tried, {entered - len(alive)} of them dropped before the last picture; best so far "
+                     f"{self.rows[0].setting} with mIoU {self.rows[0].mean_iou:.4f}")
+        return True

@@ -56,8 +56,10 @@ def test_counts_and_mean_iou_by_hand():
 def test_papers_grid_and_the_finer_one():
     grid = crf_search.Grid()
     assert len(grid.settings()) == 4 * 8 * 4
-    near = grid.round(crf_search.Setting(3, 30, 6))
+    near = grid.finer(crf_search.Setting(3, 30, 6))
     assert near == crf_search.Grid((2.5, 3, 3.5), (25, 30, 35), (5.5, 6, 6.5))
+    assert grid.every_third() == crf_search.Grid((3, 6), (30, 60, 90), (3, 6))
+    assert grid.neighbours(crf_search.Setting(4, 100, 3)) == [(3, 100, 3), (5, 100, 3), (4, 90, 3), (4, 100, 4)]
 
 
 def test_behind_keeps_what_chance_may_explain():
@@ -71,7 +73,7 @@ def test_behind_keeps_what_chance_may_explain():
     np.testing.assert_array_equal(crf_search.behind(table), [False, False, False, True])
 
 
-def test_exhaustive_search_equals_a_plain_loop_and_racing_finds_as_good(tmp_path):
+def test_exhaustive_search_equals_a_plain_loop(tmp_path):
     pictures = write_pictures(tmp_path)
     whole, _ = run_search(pictures, tmp_path / "whole.jsonl", exhaustive=True)
     from deeplab_tf.crf.dense_crf import DenseCRF
@@ -82,10 +84,20 @@ def test_exhaustive_search_equals_a_plain_loop_and_racing_finds_as_good(tmp_path
         assert row.mean_iou == pytest.approx(crf_search.mean_iou(total), abs=2e-3)
     assert len(whole.rows) == 8 and whole.runs == 48 and all(row.pictures == 6 for row in whole.rows)
     assert whole.rows[0].mean_iou > whole.before
-    raced, lines = run_search(pictures, tmp_path / "raced.jsonl")
-    assert raced.runs < whole.runs and any("stay" in line for line in lines)
+
+
+def test_search_finds_the_exhaustive_winner_with_fewer_runs(tmp_path):
+    pictures = write_pictures(tmp_path, 12)
+    grid = crf_search.Grid(w1=(1, 2, 4, 8, 16, 32), sigma_alpha=(2, 4, 8, 16, 32, 64), sigma_beta=(2, 4, 8, 16, 32, 64))
+    whole, _ = run_search(pictures, tmp_path / "whole.jsonl", exhaustive=True, grid=grid)
+    found, lines = run_search(pictures, tmp_path / "found.jsonl", grid=grid)
     exhaustive = {row.setting: row.mean_iou for row in whole.rows}
-    assert exhaustive[raced.rows[0].setting] >= whole.rows[0].mean_iou - 0.01
+    assert whole.runs == 216 * 12 and found.runs < whole.runs / 3
+    assert exhaustive[found.rows[0].setting] >= whole.rows[0].mean_iou - 0.001
+    assert found.rows[0].pictures == 12 and found.rows[0].mean_iou == exhaustive[found.rows[0].setting]
+    behind = [row for row in found.rows if row.pictures == 8]
+    assert behind and all(exhaustive[row.setting] < whole.rows[0].mean_iou for row in behind)
+    assert found.rows[-len(behind):] == tuple(behind) and any("dropped" in line for line in lines)
 
 
 def test_goes_on_from_its_log_and_refuses_another_searchs(tmp_path):
@@ -135,8 +147,9 @@ def test_door(folder_dataset, tmp_path):
     found = tmp_path / "found"
     params = load_preset(found / "preset.json")
     rows = list(csv.DictReader((found / "settings.csv").open()))
-    assert len(rows) == 128 and float(rows[0]["sigma_alpha"]) == params.sigma_alpha
-    assert Image.open(found / "heat_map.png").size == (9 * 64, 5 * 32)
+    assert 12 < len(rows) < 128 and float(rows[0]["sigma_alpha"]) == params.sigma_alpha
+    alphas, betas = ({row[name] for row in rows} for name in ("sigma_alpha", "sigma_beta"))
+    assert Image.open(found / "heat_map.png").size == ((len(alphas) + 1) * 64, (len(betas) + 1) * 32)
     assert json.loads((found / "search.jsonl").read_text().splitlines()[0])["w2"] == 3
     again = door(*flags)
     assert again.returncode == 2 and "--overwrite" in again.stderr and again.stderr.count("\n") == 1
