@@ -34,7 +34,7 @@ class Plan:
       parameters: numbers that are trained.
       multiply_adds: of a forward pass of one picture at all scales.
       step_multiply_adds: of a step, gradients and all micro-batches included.
-      memory_bytes: peak resident memory of the process.
+      memory_bytes: peak resident memory of a process; each of several workers has its share of every micro-batch.
       seconds: of all steps.
     """
 
@@ -43,6 +43,7 @@ class Plan:
     iter_size: int
     steps: int
     recompute: bool
+    workers: int
     parameters: int
     multiply_adds: int
     step_multiply_adds: int
@@ -55,7 +56,8 @@ class Plan:
             f"plan: {self.parameters:,} parameters, {self.multiply_adds / 1e9:,.4g} G multiply-adds a picture, "
             f"{self.step_multiply_adds / 1e9:,.4g} G a step\n"
             f"plan: about {self.memory_bytes / GIB:.1f} GiB for crops of {self.crop_size} in micro-batches of "
-            f"{self.batch_size} x {self.iter_size}{', trunk recomputed' if self.recompute else ''}\n"
+            f"{self.batch_size} x {self.iter_size}{', trunk recomputed' if self.recompute else ''}"
+            f"{f', on each of {self.workers} workers' if self.workers > 1 else ''}\n"
             f"plan: about {_duration(self.seconds)} for {self.steps:,} steps"
         )
 
@@ -68,6 +70,7 @@ def plan(
     iter_size: int = 1,
     steps: int = 1,
     recompute: bool = False,
+    workers: int = 1,
     rate: float | None = None,
 ) -> Plan:
     """Estimates what training takes.
@@ -79,7 +82,8 @@ def plan(
       iter_size: micro-batches a step.
       steps: steps of the run.
       recompute: whether the trunk is recomputed in the backward pass.
-      rate: multiply-adds a second of this device, see `measured_rate`; None leaves the time unknown.
+      workers: processes, each on a machine of its own, that share every micro-batch.
+      rate: multiply-adds a second of one worker's device, see `measured_rate`; None leaves the time unknown.
     """
     network, scales = (model.network, model.scales) if isinstance(model, MultiScale) else (model, (1.0,))
     sizes = [math.floor((crop_size - 1) * scale + 1 + 1e-6) for scale in scales]
@@ -87,10 +91,10 @@ def plan(
     passes = _PASSES + recompute
     step = passes * forward * batch_size * iter_size
     return Plan(
-        crop_size, batch_size, iter_size, steps, recompute,
+        crop_size, batch_size, iter_size, steps, recompute, workers,
         parameters=sum(math.prod(v.shape) for v in model.trainable_variables), multiply_adds=forward, step_multiply_adds=step,
-        memory_bytes=_memory(network, sizes, batch_size, iter_size, recompute),
-        seconds=None if rate is None else steps * step / (rate * _EFFICIENCY),
+        memory_bytes=_memory(network, sizes, batch_size // workers, iter_size, recompute),
+        seconds=None if rate is None else steps * step / (workers * rate * _EFFICIENCY),
     )  # fmt: skip
 
 
@@ -176,11 +180,12 @@ def check_memory(model: keras.Model, wanted: Plan, limit: float, size_multiple: 
 def proposal(model: keras.Model, wanted: Plan, limit: float, size_multiple: int) -> Plan | None:
     """The nearest run within `limit` GiB with as many crops a step: smaller micro-batches first, then recomputing the
     trunk, then smaller crops; None where not even the smallest crop fits."""
-    total = wanted.batch_size * wanted.iter_size
-    batches = [size for size in range(wanted.batch_size, 0, -1) if total % size == 0]
+    total, workers = wanted.batch_size * wanted.iter_size, wanted.workers
+    batches = [size for size in range(wanted.batch_size, 0, -1) if total % size == 0 and size % workers == 0]
 
-    def attempt(crop, batch=1, recompute=True):
-        found = plan(model, crop_size=crop, batch_size=batch, iter_size=total // batch, steps=wanted.steps, recompute=recompute)
+    def attempt(crop, batch=workers, recompute=True):
+        found = plan(model, crop_size=crop, batch_size=batch, iter_size=total // batch, steps=wanted.steps,
+                     recompute=recompute, workers=workers)
         return found if found.memory_bytes <= limit * GIB else None
 
     crops = range(wanted.crop_size, size_multiple, -size_multiple)

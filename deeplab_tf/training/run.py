@@ -75,7 +75,7 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
         _unfreeze(model, saved.trained if saved else _initial_weights(model, config))
         optimizer = _optimizer(solver)
     if start < solver.steps:
-        _plan(config, model, solver.steps - start)
+        _plan(config, model, solver.steps - start, devices.workers)
     step = make_step(
         model, optimizer, iter_size=solver.iter_size, ignore_label=spec.ignore_label, class_weights=class_weights,
         ignore_classes=solver.ignore_classes or (), recompute=solver.recompute, strategy=devices.strategy,
@@ -115,12 +115,12 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
     return summary | {"checkpoint": str(kept[0]) if kept else None}
 
 
-def _plan(config: ExperimentConfig, model, steps: int) -> None:
+def _plan(config: ExperimentConfig, model, steps: int, workers: int) -> None:
     """Tells what the run will take; refuses what --memory_limit forbids."""
     solver = config.solver
     wanted = plan(
         model, crop_size=config.data.crop_size, batch_size=solver.batch_size, iter_size=solver.iter_size,
-        steps=steps, recompute=solver.recompute, rate=measured_rate(config.model.precision),
+        steps=steps, recompute=solver.recompute, workers=workers, rate=measured_rate(config.model.precision),
     )  # fmt: skip
     _log.info("%s", wanted.text())
     if solver.memory_limit:

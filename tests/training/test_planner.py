@@ -90,6 +90,15 @@ def test_then_recompute_then_smaller_crops(largefov):
     assert found.crop_size < 321 and found.crop_size % 32 == 1 and found.memory_bytes <= (again - 1e-3) * GIB
 
 
+def test_workers_share_memory_and_time(largefov):
+    alone, shared = (plan(largefov, crop_size=321, batch_size=batch, workers=workers, rate=1e11)
+                     for batch, workers in ((3, 1), (6, 2)))
+    assert shared.memory_bytes == alone.memory_bytes and shared.seconds == pytest.approx(alone.seconds)
+    assert shared.step_multiply_adds == 2 * alone.step_multiply_adds and "each of 2 workers" in shared.text()
+    found = proposal(largefov, shared, plan(largefov, crop_size=321, batch_size=1, iter_size=2).memory_bytes / GIB, 8)
+    assert (found.crop_size, found.batch_size, found.iter_size) == (321, 2, 3)
+
+
 def test_refuses_with_one_sentence(largefov):
     wanted = plan(largefov, crop_size=321, batch_size=10)
     check_memory(largefov, wanted, math.ceil(wanted.memory_bytes / GIB), 8)
