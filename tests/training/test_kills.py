@@ -5,29 +5,18 @@ import os
 import random
 import resource
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
+
+from tests.training.trainer import finish, start
 
 KILLS = int(os.environ.get("DEEPLAB_TF_KILLS", 2))  # the claim of 20 is measured with DEEPLAB_TF_KILLS=20
 STEPS = max(40, 10 * KILLS)
 FLAGS = ["--model=vgg16_largefov", "--dataset=miniature", "--width=0.05", "--crop_size=65", "--batch_size=2", "--save_every=3",
          "--log_every=2", f"--steps={STEPS}", "--base_learning_rate=0.01", "--augment_scales=0.75,1", "--eval_every=20",
          "--eval_images=2"]
-
-
-def start(workdir, data_dir, **options):
-    command = [sys.executable, "-m", "deeplab_tf.train", *FLAGS, f"--data_dir={data_dir}", f"--workdir={workdir}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-
-
-def finish(process, code=0):
-    out, err = process.communicate(timeout=400)
-    assert process.returncode == code, err[-3000:]
-    return err
 
 
 def log(workdir):
@@ -53,7 +42,7 @@ def assert_same_run(workdir, whole):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, data_dir):
     workdir = tmp_path_factory.mktemp("whole")
-    finish(start(workdir, data_dir))
+    finish(start(workdir, data_dir, FLAGS))
     assert log(workdir)[-1]["step"] == STEPS and "mean_iou" in log(workdir)[-1]
     return workdir
 
@@ -63,7 +52,7 @@ def test_killed_at_random_moments(tmp_path, data_dir, undisturbed):
     for _ in range(KILLS):
         path, done = tmp_path / "train.jsonl", max((line["step"] for line in log(tmp_path)), default=0)
         cut = path.stat().st_ino if path.exists() else None
-        process = start(tmp_path, data_dir)
+        process = start(tmp_path, data_dir, FLAGS)
         # Until it has cut the log back to its checkpoint, which makes a new file, and has come further than the one before.
         while process.poll() is None and not (
             path.exists() and path.stat().st_ino != cut and log(tmp_path) and log(tmp_path)[-1]["step"] > done
@@ -76,12 +65,12 @@ def test_killed_at_random_moments(tmp_path, data_dir, undisturbed):
         killed_at.append(max((line["step"] for line in log(tmp_path)), default=0))
     print(f"killed {KILLS} times, last log lines {killed_at}")
     assert max(killed_at) < STEPS and sorted(killed_at) == killed_at
-    finish(start(tmp_path, data_dir))
+    finish(start(tmp_path, data_dir, FLAGS))
     assert_same_run(tmp_path, undisturbed)
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, data_dir, undisturbed):
-    process = start(tmp_path, data_dir)
+    process = start(tmp_path, data_dir, FLAGS)
     while not list(tmp_path.glob("checkpoints/step-*.npz")):
         assert process.poll() is None
         time.sleep(0.002)
@@ -92,8 +81,8 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, data_dir, undistu
     def quota():  # writes past this many bytes of a file fail, as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 
-    last = finish(start(tmp_path, data_dir, preexec_fn=quota), code=2).strip().splitlines()[-1]
+    last = finish(start(tmp_path, data_dir, FLAGS, preexec_fn=quota), code=2)[1].strip().splitlines()[-1]
     assert last.startswith("error: ") and "cannot be written (File too large); free the disk" in last
     assert sorted(path.name for path in tmp_path.glob("checkpoints/*")) == kept
-    finish(start(tmp_path, data_dir))
+    finish(start(tmp_path, data_dir, FLAGS))
     assert_same_run(tmp_path, undisturbed)

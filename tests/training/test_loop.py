@@ -3,28 +3,15 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 
+from tests.training.trainer import finish, start
+
 FLAGS = ["--model=vgg16_largefov", "--dataset=miniature", "--width=0.05", "--crop_size=65", "--batch_size=2", "--save_every=3",
          "--log_every=1", "--steps=8", "--base_learning_rate=0.01", "--augment_scales=0.75,1"]
-
-
-def start(workdir, *flags, data_dir):
-    return subprocess.Popen(
-        [sys.executable, "-m", "deeplab_tf.train", *FLAGS, f"--data_dir={data_dir}", f"--workdir={workdir}", *flags],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def finish(process, code=0):
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == code, err[-3000:]
-    return out, err
 
 
 def weights(workdir):
@@ -40,7 +27,7 @@ def lines(workdir):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory, data_dir):
     workdir = tmp_path_factory.mktemp("whole")
-    out, _ = finish(start(workdir, data_dir=data_dir))
+    out, _ = finish(start(workdir, data_dir, FLAGS))
     assert out.startswith("trained vgg16_largefov for 8 steps, loss ")
     return workdir
 
@@ -56,14 +43,14 @@ def test_a_run_leaves_its_description_and_log(uninterrupted):
 
 def test_killed_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, data_dir):
     """kill -9 after some checkpoint: the finished run has the same bits and the same losses."""
-    process = start(tmp_path, data_dir=data_dir)
+    process = start(tmp_path, data_dir, FLAGS)
     deadline = time.monotonic() + 240
     while not list(tmp_path.glob("checkpoints/step-*.npz")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    out, err = finish(start(tmp_path, data_dir=data_dir))
+    out, err = finish(start(tmp_path, data_dir, FLAGS))
     assert "resuming" in err
     (name, resumed), (expected_name, expected) = weights(tmp_path), weights(uninterrupted)
     assert name == expected_name and resumed.keys() == expected.keys()
@@ -73,7 +60,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path, uninterrupted, data_d
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_ends_cleanly(tmp_path, data_dir, number):
-    process = start(tmp_path, "--steps=100000", "--save_every=100000", data_dir=data_dir)
+    process = start(tmp_path, data_dir, [*FLAGS, "--steps=100000", "--save_every=100000"])
     deadline = time.monotonic() + 240
     while len(lines(tmp_path)) < 3 if (tmp_path / "train.jsonl").exists() else True:
         assert time.monotonic() < deadline and process.poll() is None
@@ -87,12 +74,12 @@ def test_a_signal_saves_and_ends_cleanly(tmp_path, data_dir, number):
 
 def test_another_experiment_in_the_folder_is_refused(uninterrupted, data_dir):
     before = {path: path.read_bytes() for path in uninterrupted.rglob("*") if path.is_file()}
-    _, err = finish(start(uninterrupted, "--batch_size=4", data_dir=data_dir), code=2)
+    _, err = finish(start(uninterrupted, data_dir, [*FLAGS, "--batch_size=4"]), code=2)
     assert err.strip().splitlines()[-1].startswith("error: --workdir") and "batch_size 2 there, 4 now" in err
     assert before == {path: path.read_bytes() for path in uninterrupted.rglob("*") if path.is_file()}
 
 
 def test_a_loss_that_is_not_finite_names_the_pictures(tmp_path, data_dir):
-    _, err = finish(start(tmp_path, "--base_learning_rate=1e12", "--steps=50", data_dir=data_dir), code=2)
+    _, err = finish(start(tmp_path, data_dir, [*FLAGS, "--base_learning_rate=1e12", "--steps=50"]), code=2)
     last = err.strip().splitlines()[-1]
     assert last.startswith("error: step ") and "the loss is" in last and "pictures 0" in last

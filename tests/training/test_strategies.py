@@ -1,11 +1,8 @@
 """Several devices give the weights of one, as a user runs them; and what is said when they cannot."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -13,24 +10,13 @@ import pytest
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.training.strategies import open_devices
+from tests.training.trainer import finish, start
 
 STEPS = 12
 # A net without dropout, whose masks differ between devices. An ignored class makes the shares' valid positions uneven;
 # padding would as well, but its flat areas are ties for max pooling, which rounding decides.
 FLAGS = ["--model=resnet50_aspp", "--dataset=miniature", "--width=0.06", "--crop_size=65", "--batch_size=4", "--iter_size=2",
          f"--steps={STEPS}", "--save_every=2", "--log_every=1", "--base_learning_rate=1e-4", "--ignore_classes=0"]
-
-
-def start(workdir, data_dir, *flags, environment=None):
-    command = [sys.executable, "-m", "deeplab_tf.train", *FLAGS, f"--data_dir={data_dir}", f"--workdir={workdir}", *flags]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            env=os.environ | (environment or {}))  # fmt: skip
-
-
-def finish(process, code=0):
-    out, err = process.communicate(timeout=400)
-    assert process.returncode == code, err[-3000:]
-    return err
 
 
 def start_workers(workdir, data_dir):
@@ -41,7 +27,7 @@ def start_workers(workdir, data_dir):
             ports.append(probe.getsockname()[1])
     cluster = {"worker": [f"localhost:{port}" for port in ports]}
     return [
-        start(workdir, data_dir, "--strategy=multi_worker",
+        start(workdir, data_dir, [*FLAGS, "--strategy=multi_worker"],
               environment={"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}})})
         for i in range(2)
     ]  # fmt: skip
@@ -67,13 +53,13 @@ def assert_equal_runs(workdir, one):
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory, data_dir):
     workdir = tmp_path_factory.mktemp("one")
-    finish(start(workdir, data_dir))
+    finish(start(workdir, data_dir, FLAGS))
     assert losses(workdir)[0] != losses(workdir)[-1]
     return workdir
 
 
 def test_two_mirrored_devices_equal_one(tmp_path, data_dir, one_device):
-    finish(start(tmp_path, data_dir, "--strategy=mirrored", "--cpu_devices=2"))
+    finish(start(tmp_path, data_dir, [*FLAGS, "--strategy=mirrored", "--cpu_devices=2"]))
     assert_equal_runs(tmp_path, one_device)
 
 
@@ -85,7 +71,7 @@ def test_two_workers_equal_one_even_after_one_was_lost(tmp_path, data_dir, one_d
         time.sleep(0.01)
     other.send_signal(signal.SIGKILL)
     other.communicate()
-    last = finish(chief, code=2).strip().splitlines()[-1]
+    last = finish(chief, code=2)[1].strip().splitlines()[-1]
     assert last.startswith("error: worker 0 of 2: another worker is lost") and str(tmp_path) in last
     assert 2 <= max(int(path.stem[-8:]) for path in tmp_path.glob("checkpoints/step-*.npz")) < STEPS
     for worker in start_workers(tmp_path, data_dir):
@@ -94,7 +80,7 @@ def test_two_workers_equal_one_even_after_one_was_lost(tmp_path, data_dir, one_d
 
 
 def test_a_batch_that_the_devices_cannot_share_is_refused(tmp_path, data_dir):
-    err = finish(start(tmp_path, data_dir, "--strategy=mirrored", "--cpu_devices=3"), code=2)
+    _, err = finish(start(tmp_path, data_dir, [*FLAGS, "--strategy=mirrored", "--cpu_devices=3"]), code=2)
     last = err.strip().splitlines()[-1]
     assert last == "error: --batch_size: got 4 for 3 devices, expected a multiple of them; take 6."
     assert not list(tmp_path.iterdir())
