@@ -1,7 +1,8 @@
 """Label maps of pictures: `python -m deeplab_tf.predict --workdir=DIR --out=FOLDER PICTURE_OR_FOLDER …`.
 
 Writes FOLDER/NAME.png (class ids, in the data set's colours) and FOLDER/NAME_overlay.jpg for every picture, after the dense
-CRF unless --nocrf is given.
+CRF unless --nocrf is given. The ids are the network's, 0 to classes - 1; --label_ids writes the data set's own (of
+Cityscapes the labelIds that its server wants).
 """
 
 from absl import flags as absl_flags
@@ -15,6 +16,7 @@ def define(flags):
     define_config(flags)
     absl_flags.DEFINE_string("workdir", None, "folder of the run", flag_values=flags)
     absl_flags.DEFINE_string("out", None, "folder of the label maps", flag_values=flags)
+    absl_flags.DEFINE_bool("label_ids", False, "write the data set's own ids, as its masks hold them", flag_values=flags)
     absl_flags.DEFINE_bool("overwrite", False, "replace label maps that are there", flag_values=flags)
 
 
@@ -31,7 +33,8 @@ def main(flags, arguments):
     pictures = find_pictures(arguments)
     trained = load_run(workdir, config)
     written = predict_pictures(
-        trained.model, pictures, out, palette=trained.spec.palette, flip=config.eval.flip, tile=config.eval.tile,
+        trained.model, pictures, out, palette=trained.spec.palette, ids=trained.spec.ids if flags.label_ids else None,
+        flip=config.eval.flip, tile=config.eval.tile,
         crf=DenseCRF(crf_params_of(config), threads=1) if config.eval.crf else None,
         crf_workers=config.eval.crf_workers, overwrite=flags.overwrite,
     )  # fmt: skip

@@ -50,6 +50,11 @@ class DatasetSpec:
         return tuple(label.name for label in self.classes)
 
     @property
+    def ids(self) -> tuple[int, ...]:
+        """The data set's own ids, as its masks hold them, by train id."""
+        return tuple(label.id for label in self.classes)
+
+    @property
     def palette(self) -> tuple[tuple[int, int, int], ...]:
         """RGB by train id."""
         return tuple(label.color for label in self.classes)

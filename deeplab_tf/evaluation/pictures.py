@@ -48,13 +48,14 @@ def predict_pictures(
     out_dir: str | os.PathLike,
     *,
     palette: Sequence[tuple[int, int, int]],
+    ids: Sequence[int] | None = None,
     flip: bool = False,
     tile: int | None = None,
     crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     crf_workers: int = 2,
     overwrite: bool = False,
 ) -> list[pathlib.Path]:
-    """Writes NAME.png (a palette PNG of class ids) and NAME_overlay.jpg for every picture.
+    """Writes NAME.png (a palette PNG of ids) and NAME_overlay.jpg for every picture.
 
     The CRF of one picture runs beside the network of the next.
 
@@ -62,7 +63,8 @@ def predict_pictures(
       model: a network of the zoo or a MultiScale.
       pictures: files; two of the same name are an error, as their results would be.
       out_dir: made if it is not there.
-      palette: RGB by class id.
+      palette: RGB by class.
+      ids: what the label maps hold for each class, 0 to 255; None: 0, 1, 2, …
       flip, tile: as `segment` takes them.
       crf: a DenseCRF, or None.
       crf_workers: threads that run it.
@@ -72,9 +74,12 @@ def predict_pictures(
       The label maps' paths.
 
     Raises:
-      UserError: a picture that does not decode, results that are there already, two pictures of one name.
+      UserError: a picture that does not decode, results that are there already, two pictures of one name, an id above 255.
     """
     out_dir = pathlib.Path(out_dir)
+    ids = tuple(range(len(palette)) if ids is None else ids)
+    if max(ids) > 255:
+        raise UserError(f"label ids: got {max(ids)}, expected at most 255 in a palette PNG; write class ids instead.")
     targets = _targets(pictures, out_dir, overwrite)
     read_image(pictures[0])  # a wrong first file ends before anything is made
     _make_folder(out_dir)
@@ -86,7 +91,7 @@ def predict_pictures(
 
     refined = refine_stream(crf or _as_they_are, stream(), crf_workers, ahead=crf_workers)
     for (image, target), probabilities in tqdm.tqdm(refined, total=len(pictures), unit="picture", dynamic_ncols=True):
-        _write(image, probabilities.argmax(axis=-1), target, palette)
+        _write(image, probabilities.argmax(axis=-1), target, palette, ids)
     return targets
 
 
@@ -112,13 +117,14 @@ def _make_folder(out_dir: pathlib.Path) -> None:
         raise UserError(f"--out {out_dir}: cannot be made ({error.strerror}); choose another folder.") from error
 
 
-def _write(image: np.ndarray, labels: np.ndarray, target: pathlib.Path, palette) -> None:
+def _write(image: np.ndarray, labels: np.ndarray, target: pathlib.Path, palette, ids) -> None:
     colors = np.zeros((256, 3), np.uint8)
-    colors[: len(palette)] = palette
-    ids = Image.fromarray(labels.astype(np.uint8), "P")
-    ids.putpalette(colors.tobytes())
-    _save(ids, target, "PNG")
-    blend = (image.astype(np.float32) + colors[labels]) / 2
+    colors[list(ids)] = palette
+    values = np.array(ids, np.uint8)[labels]
+    label_map = Image.fromarray(values, "P")
+    label_map.putpalette(colors.tobytes())
+    _save(label_map, target, "PNG")
+    blend = (image.astype(np.float32) + colors[values]) / 2
     _save(Image.fromarray(blend.astype(np.uint8)), target.with_name(f"{target.stem}_overlay.jpg"), "JPEG", quality=90)
 
 

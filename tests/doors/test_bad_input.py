@@ -45,17 +45,20 @@ def train(folder, *arguments):
 
 def test_a_good_folder_trains_evaluates_predicts_and_exports(folder):
     workdir = folder.parent / "run"
+    (folder / "labels.txt").write_text("0: sky\n100: road\n200: car\n")
+    for mask in (folder / "masks" / "train").iterdir():
+        Image.fromarray(np.asarray(Image.open(mask)) * 100).save(mask)
     result = run("train", *SETTINGS, f"--data_dir={folder}", f"--workdir={workdir}")
     assert result.returncode == 0, result.stderr[-2000:]
     result = run("eval", f"--workdir={workdir}", "--eval_split=train", "--crf_iterations=2")
     assert result.returncode == 0 and "after the CRF: mean IoU" in result.stdout, result.stderr[-2000:]
     assert (workdir / "eval" / "train" / "report.html").stat().st_size > 1000
     pictures, out = folder / "images" / "train", folder.parent / "out"
-    result = run("predict", f"--workdir={workdir}", f"--out={out}", "--nocrf", str(pictures))
+    result = run("predict", f"--workdir={workdir}", f"--out={out}", "--nocrf", "--label_ids", str(pictures))
     assert result.returncode == 0, result.stderr[-2000:]
     assert {path.name for path in out.iterdir()} == {f"{n}{s}" for n in ("a", "b", "c ä") for s in (".png", "_overlay.jpg")}
     with Image.open(out / "a.png") as labels:
-        assert labels.mode == "P" and labels.size == (81, 70) and np.asarray(labels).max() <= 2
+        assert labels.mode == "P" and labels.size == (81, 70) and set(np.unique(labels)) <= {0, 100, 200}
     assert "--overwrite" in refused("predict", f"--workdir={workdir}", f"--out={out}", str(pictures))
     truncated = folder.parent / "broken.jpg"
     truncated.write_bytes((pictures / "a.jpg").read_bytes()[:200])
