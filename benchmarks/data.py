@@ -67,27 +67,24 @@ def write_voc(root: pathlib.Path, count: int) -> None:
 
 def make_variants(root: pathlib.Path, threads: int) -> dict[str, Callable]:
     """Functions of a number of steps that give an iterable of batches."""
-    from deeplab_tf.datasets import pipeline, specs
+    from deeplab_tf.datasets import sources, specs
     from deeplab_tf.datasets.samples import list_samples
-    from deeplab_tf.datasets.tfds import builders, records
+    from deeplab_tf.datasets.tfds import builders
 
     spec = specs.get_dataset("voc2012")
     samples = list_samples(spec, root / "voc", "train")
     shards = builders.write_records("voc2012", root / "voc", root / "shards")
     common = {"crop_size": CROP, "batch_size": BATCH, "threads": threads}
 
-    def files(scales):
-        return lambda steps: pipeline.training_batches(spec, samples, scales=scales, num_steps=steps, **common)
-
-    def from_shards(scales):
-        return lambda steps: records.record_batches(spec, shards, "train", scales=scales, num_steps=steps, **common)
+    def training(data_dir, scales):
+        return lambda steps: sources.training(spec, data_dir, "train", scales=scales, num_steps=steps, **common)
 
     return {
         "bare decode": lambda steps: bare_decode(samples, steps, threads),
-        "files, mirror": files((1.0,)),
-        "shards, mirror": from_shards((1.0,)),
-        "files, scales and mirror": files(SCALES),
-        "shards, scales and mirror": from_shards(SCALES),
+        "files, mirror": training(root / "voc", (1.0,)),
+        "shards, mirror": training(shards, (1.0,)),
+        "files, scales and mirror": training(root / "voc", SCALES),
+        "shards, scales and mirror": training(shards, SCALES),
     }
 
 

@@ -2,17 +2,20 @@
 
     python -m deeplab_tf.check_data --dataset=NAME --data_dir=DIR [--splits=train,val] [--page=FILE.html] [--fix=NEWDIR]
 
-Prints one line "FILE: finding" each on stdout and the class frequencies on stderr. Exit code 0: clean; 2: findings (or
-wrong flags).
+Prints one line "FILE: finding" each on stdout; progress, the number of findings and the class frequencies on stderr. Exit
+code 0: clean; 2: findings (or wrong flags).
 """
 
+import pathlib
 import sys
 
 from absl import flags as absl_flags
 
+from deeplab_tf.datasets.samples import find_samples
 from deeplab_tf.datasets.specs import get_dataset
 from deeplab_tf.errors import UserError
-from deeplab_tf.flags import run
+from deeplab_tf.flags import quiet_logs, run
+from deeplab_tf.whole_files import check_writable
 
 
 def define(flags):
@@ -24,17 +27,25 @@ def define(flags):
 
 
 def main(flags, arguments):
-    if arguments:
-        raise UserError(f"got {arguments[0]!r}, expected flags only; --help lists them.")
     for name in ("dataset", "data_dir"):
         if not flags[name].value:
             raise UserError(f"--{name}: not given, see --help.")
     spec = get_dataset(flags.dataset, flags.data_dir)
+    for split in flags.splits:
+        find_samples(spec, flags.data_dir, split)  # a wrong folder or list is answered before TensorFlow is loaded
+    if flags.page:
+        if pathlib.Path(flags.page).is_dir():
+            raise UserError(f"--page={flags.page}: is a folder, expected the name of the page to write, such as page.html.")
+        check_writable(pathlib.Path(flags.page).parent)
+    quiet_logs()
     from deeplab_tf.datasets import check_page, checks, repair
 
+    if flags.fix:
+        repair.check_target(flags.data_dir, flags.fix)
     report = checks.check_data(spec, flags.data_dir, flags.splits)
     for finding in report.findings:
         print(finding)
+    print(report.summary(), file=sys.stderr)
     print(report.frequencies().table(), file=sys.stderr)
     if flags.page:
         check_page.write_page(report, flags.page)

@@ -10,7 +10,7 @@ them to its whole backbone, sub-samples ImageNet's fc6 and fc7 and grows ResNet-
 from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.flags import run
+from deeplab_tf.flags import quiet_logs, run
 
 
 def define(flags: absl_flags.FlagValues) -> None:
@@ -32,13 +32,16 @@ def main(flags: absl_flags.FlagValues, arguments: list[str]) -> None:
     source, target = arguments
     from deeplab_tf.models.zoo import get_preset
     from deeplab_tf.weights.converting import check_target, convert_weights
-    from deeplab_tf.weights.reading import check_source
+    from deeplab_tf.weights.reading import check_source, needs_tensorflow
 
     check_target(target, flags.model is not None, flags.overwrite)
     check_source(source)
     model = None
     if flags.model is not None:
         get_preset(flags.model)
+    if flags.model is not None or needs_tensorflow(source):
+        quiet_logs()
+    if flags.model is not None:
         from deeplab_tf.models.deeplab import build_model
 
         model = build_model(flags.model, flags.num_classes, seed=flags.seed)
@@ -55,4 +58,4 @@ def _print_records() -> None:
 
 
 if __name__ == "__main__":
-    run(main, define)
+    run(main, define, positional=True)

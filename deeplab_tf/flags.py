@@ -22,11 +22,11 @@ from deeplab_tf.config import SECTIONS, ExperimentConfig, all_settings
 from deeplab_tf.errors import UserError
 
 
-def run(main: Callable, define: Callable, argv: list[str] | None = None) -> None:
-    """Runs a door: parses `argv`, calls `main(flags, arguments)`.
+def run(main: Callable, define: Callable, argv: list[str] | None = None, *, positional: bool = False) -> None:
+    """Runs a door: parses `argv`, calls `main(flags, arguments)`; `arguments` are those without a flag, if `positional`.
 
-    Exits with 2 and one line on stderr for what the user got wrong, with 0 after --help. Any other exception is a
-    bug of ours and keeps its traceback.
+    Exits with 2 and one line on stderr for what the user got wrong, with 130 after Ctrl-C, with 0 after --help. Any other
+    exception is a bug of ours and keeps its traceback.
     """
     argv = sys.argv if argv is None else argv
     flags = absl_flags.FlagValues()
@@ -37,7 +37,12 @@ def run(main: Callable, define: Callable, argv: list[str] | None = None) -> None
         if flags.help:
             print(_usage(main, flags))
             return
+        if arguments and not positional:
+            raise UserError(f"got {arguments[0]!r}, expected flags only (--name=value); --help lists them.")
         main(flags, arguments)
+    except KeyboardInterrupt:
+        print("\nstopped by Ctrl-C", file=sys.stderr)
+        raise SystemExit(130) from None
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -74,7 +79,7 @@ def _define(flags, name, hint, default, help, choices) -> None:
     if choices:
         help = f"{help} ({', '.join(map(str, choices))})"
     if typing.get_origin(kind) is tuple:
-        text = None if default is None else ",".join(f"{value:g}" for value in default)
+        text = None if default is None else _joined(default)
         absl_flags.DEFINE_string(name, text, f"{help}; comma separated", flag_values=flags)
         return
     define = {
@@ -105,10 +110,15 @@ def to_flagfile(config: ExperimentConfig) -> str:
         if isinstance(value, bool):
             lines.append(f"--{name}" if value else f"--no{name}")
         elif isinstance(value, tuple):
-            lines.append(f"--{name}={','.join(f'{v:g}' for v in value)}")
+            lines.append(f"--{name}={_joined(value)}")
         elif value is not None:
             lines.append(f"--{name}={value}")
     return "\n".join(lines) + "\n"
+
+
+def _joined(numbers) -> str:
+    """As short as they read back: 1, 0.5."""
+    return ",".join(f"{number:g}" if float(f"{number:g}") == number else repr(number) for number in numbers)
 
 
 def _plain(hint):

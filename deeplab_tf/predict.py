@@ -42,4 +42,4 @@ def main(flags, arguments):
 
 
 if __name__ == "__main__":
-    run(main, define)
+    run(main, define, positional=True)

@@ -11,7 +11,7 @@ from absl import flags as absl_flags
 
 from deeplab_tf.datasets.specs import get_dataset
 from deeplab_tf.errors import UserError
-from deeplab_tf.flags import run
+from deeplab_tf.flags import quiet_logs, run
 
 
 def define(flags):
@@ -24,20 +24,21 @@ def define(flags):
 def main(flags, arguments):
     if len(arguments) != 1:
         raise UserError(f"NAME: got {arguments}, expected the name of one data set, such as voc2012.")
+    from deeplab_tf.datasets.prepare.runner import PREPARERS, prepare
+
     spec = get_dataset(arguments[0])
-    converted = spec.name in ("voc2012", "pascal_context", "pascal_person_part", "coco_voc", "coco")
+    converted = spec.name in PREPARERS
     if not flags.source:
         raise UserError(f"--source: not given, expected the folder with {spec.name} as it is published.")
     if converted and not flags.out:
         raise UserError("--out: not given, expected the folder to write.")
-    from deeplab_tf.datasets.prepare.runner import prepare
-
     prepare(spec.name, flags.source, flags.out or "", flags.workers)
     if flags.records:
+        quiet_logs()
         from deeplab_tf.datasets.tfds.builders import write_records
 
         print(f"records: {write_records(spec.name, flags.out if converted else flags.source[0], flags.records)}")
 
 
 if __name__ == "__main__":
-    run(main, define)
+    run(main, define, positional=True)

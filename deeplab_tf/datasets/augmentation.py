@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from deeplab_tf.datasets.label_tables import VOID
+
 # RGB mean of the ImageNet pictures the published nets were trained on; what "no picture" looks like to them.
 MEAN_PIXEL = (122.675, 116.669, 104.008)
-IGNORE_LABEL = 255
 NUM_DRAWS = 4
 _PHILOX = 1
 
@@ -143,6 +144,6 @@ def pad(image, label, crop_size: int, mirrored):
         sides = [tf.broadcast_to(row[:width], [size[0], width, 3]) for width in (left, right)]
         below = tf.broadcast_to(row, [missing[0], crop_size, 3])
         whole = tf.concat([tf.concat([sides[0], image, sides[1]], axis=1), below], axis=0)
-        return whole, tf.pad(label, [[0, missing[0]], [left, right]], constant_values=IGNORE_LABEL)
+        return whole, tf.pad(label, [[0, missing[0]], [left, right]], constant_values=VOID)
 
     return tf.cond(tf.reduce_any(missing > 0), padded, lambda: (image, label))

@@ -6,7 +6,7 @@ import base64
 import html
 import os
 import pathlib
-import tempfile
+from collections import defaultdict
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import Sample
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
+from deeplab_tf.whole_files import replacing
 
 _THUMBNAIL = 320  # pixels, longer side
 
@@ -36,13 +37,9 @@ def write_page(report: checks.CheckReport, path: str | os.PathLike, pictures: in
     parts = [f"<!doctype html><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>"]
     parts += [_summary(report), _class_table(report), "<h2>Pictures</h2>", *_figures(report, pictures), _findings(report)]
     path = pathlib.Path(path)
-    try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False) as file:
-            file.write("\n".join(parts))
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except OSError as error:
-        raise UserError(f"--page={path}: cannot be written ({error}).") from error
+    with replacing(path) as partial:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text("\n".join(parts), encoding="utf-8")
 
 
 def overlay(spec: DatasetSpec, image: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -72,20 +69,24 @@ def _class_table(report: checks.CheckReport) -> str:
     return f"<h2>Classes</h2><table>{head}{''.join(lines)}</table>"
 
 
-
-
 def _figures(report: checks.CheckReport, count: int) -> list[str]:
-    everything = [one for members in report.checked.values() for one in members]
-    at_fault = [one for one in everything if one.findings][:count]
-    others = [one for one in everything if not one.findings]
+    said = defaultdict(list)
+    for finding in report.findings:
+        said[finding.file].append(finding.text)
+    at_fault, others = [], []
+    for split, members in report.checked.items():
+        for one in members:
+            notes = list(dict.fromkeys(said[one.sample.image] + said[one.sample.label]))
+            (at_fault if notes else others).append((split, one.sample, notes))
+    at_fault = at_fault[:count]
     places = np.linspace(0, max(len(others) - 1, 0), min(max(count - len(at_fault), 0), len(others))).astype(int)
-    return [_figure(report.spec, one) for one in [*at_fault, *(others[place] for place in places)]]
+    return [_figure(report.spec, *shown) for shown in [*at_fault, *(others[place] for place in places)]]
 
 
-def _figure(spec: DatasetSpec, one: checks.Checked) -> str:
-    notes = "".join(f"<div class=fault>{html.escape(finding.text)}</div>" for finding in one.findings)
-    caption = f"<figcaption>{html.escape(one.sample.id)}{notes}</figcaption>"
-    return f"<figure>{''.join(map(_embedded, _views(spec, one.sample)))}{caption}</figure>"
+def _figure(spec: DatasetSpec, split: str, sample: Sample, notes: list[str]) -> str:
+    faults = "".join(f"<div class=fault>{html.escape(note)}</div>" for note in notes)
+    caption = f"<figcaption>{html.escape(split)}: {html.escape(sample.id)}{faults}</figcaption>"
+    return f"<figure>{''.join(map(_embedded, _views(spec, sample)))}{caption}</figure>"
 
 
 def _views(spec: DatasetSpec, sample: Sample) -> list[np.ndarray]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import cv2
 import numpy as np
+import tqdm
 from PIL import Image, UnidentifiedImageError
 
 from deeplab_tf.datasets import statistics
@@ -24,6 +25,7 @@ _MAX_RAMP_SHARE, _MIN_RAMP_PIXELS = 0.2, 20
 # Pictures whose grey 16x16 thumbnails differ by at most so many levels of 255 on average are the same.
 _NEAR_DUPLICATE_LEVELS = 1.5
 _THUMBNAIL = (16, 16)
+_MOST_COLORS = 20  # that a finding lists
 _ORIENTATION = 0x0112  # EXIF tag
 
 
@@ -58,6 +60,13 @@ class CheckReport:
     findings: tuple[Finding, ...]
     mapping: dict[int, int]
 
+    def summary(self) -> str:
+        """How much was looked at and how much is wrong, for people."""
+        pictures = sum(map(len, self.checked.values()))
+        count = len(self.findings)
+        found = f"{count:,} finding{'s' if count > 1 else ''}" if count else "nothing wrong found"
+        return f"{found} in {pictures:,} pictures and their masks ({', '.join(self.checked)})"
+
     def frequencies(self) -> statistics.ClassFrequencies:
         found = [one.histogram for split in self.checked.values() for one in split if one.histogram is not None]
         return statistics.from_histograms(self.spec, np.array(found, np.int64).reshape(-1, 256))
@@ -66,19 +75,22 @@ class CheckReport:
 def check_data(
     spec: DatasetSpec, data_dir: str | os.PathLike, splits: Sequence[str], threads: int | None = None
 ) -> CheckReport:
-    """Checks every picture and mask of the splits.
+    """Checks every picture and mask of the splits; shows its progress on stderr.
 
     Raises:
       UserError: a folder or list is missing, a split unknown; all else is a finding.
     """
-    checked = {}
+    listed = {split: find_samples(spec, data_dir, split) for split in splits}
+    samples = [sample for members in listed.values() for sample in members]
     with concurrent.futures.ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        for split in splits:
-            checked[split] = list(pool.map(lambda sample: check_sample(spec, sample), find_samples(spec, data_dir, split)))
-    everything = [one for split in checked.values() for one in split]
+        results = pool.map(lambda sample: check_sample(spec, sample), samples)
+        everything = list(tqdm.tqdm(results, total=len(samples), unit="picture", dynamic_ncols=True))
+    left = iter(everything)
+    checked = {split: [next(left) for _ in members] for split, members in listed.items()}
     mapping = propose_mapping(spec, everything)
     findings = [finding for one in everything for finding in one.findings]
     findings += duplicate_ids(checked) + near_duplicates(checked) + unused_classes(spec, everything, data_dir)
+    findings += unnamed_colors(spec, everything, data_dir)
     if mapping:
         pairs = ", ".join(f"{value} -> {_name(spec, train_id)}" for value, train_id in sorted(mapping.items()))
         text = f"values outside the label table; proposed mapping (used by --fix): {pairs}"
@@ -147,7 +159,8 @@ def _check_mask(spec: DatasetSpec, path: str, size: tuple[int, int] | None, resu
     known = spec.train_id_of_color if values.ndim == 3 else known_values(spec, path)
     unknown = {value: pixels for value, pixels in result.values.items() if value not in known}
     if unknown:
-        text = ", ".join(f"{value} ({pixels:,} pixels)" for value, pixels in sorted(unknown.items())[:5])
+        shown = hex_color if values.ndim == 3 else str
+        text = ", ".join(f"{shown(value)} ({pixels:,} pixels)" for value, pixels in sorted(unknown.items())[:5])
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         kind = "colours" if values.ndim == 3 else "ids"
         result.findings.append(Finding(path, f"{kind} outside the label table of {spec.name}: {text}{more}"))
@@ -275,12 +288,26 @@ def unused_classes(spec: DatasetSpec, checked: Sequence[Checked], data_dir: str 
     return []
 
 
-def files_at_fault(report: CheckReport) -> dict[str, list[Finding]]:
-    """Findings by file."""
-    by_file = defaultdict(list)
-    for finding in report.findings:
-        by_file[finding.file].append(finding)
-    return dict(by_file)
+def unnamed_colors(spec: DatasetSpec, checked: Iterable[Checked], data_dir: str | os.PathLike) -> list[Finding]:
+    """Colours of a user's colour masks that labels.txt gives to no class, with their shares and the cure."""
+    pixels = Counter()
+    for one in checked:
+        pixels.update({value: count for value, count in one.values.items() if isinstance(value, tuple)})
+    unnamed = [color for color, _ in pixels.most_common() if color not in spec.train_id_of_color]
+    if not unnamed or spec.name != "folder":
+        return []
+    listed = ", ".join(f"{hex_color(color)} ({pixels[color] / pixels.total():.2%})" for color in unnamed[:_MOST_COLORS])
+    more = f" and {len(unnamed) - _MOST_COLORS:,} more" if len(unnamed) > _MOST_COLORS else ""
+    text = (
+        f"colours of no class in labels.txt: {listed}{more}; write each behind its class there, as in "
+        f"`{spec.class_names[-1]} {hex_color(unnamed[0])}` or `void {hex_color(unnamed[-1])}` (--fix leaves these masks out)"
+    )
+    return [Finding(os.fspath(data_dir), text)]
+
+
+def hex_color(color: tuple[int, int, int]) -> str:
+    """As labels.txt writes it."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 def _without(path: str, error: Exception) -> str:

@@ -9,16 +9,17 @@ from __future__ import annotations
 import colorsys
 import os
 import pathlib
-import tempfile
 
 import cv2
 import numpy as np
 
 from deeplab_tf.datasets.label_tables import VOID
 from deeplab_tf.errors import UserError
+from deeplab_tf.whole_files import replacing, unwritable
 
 # First seed and number of scenes of each split; the ranges do not meet.
 SEEDS = {"train": (0, 600), "val": (1_000_000, 100)}
+_MARK = "rendered_scenes.txt"  # makes a folder the scenes' own: only there they may be written again
 _COMPARED = 5  # scenes of a split that are rendered again to see whether those on disk are today's
 _BALL, _CRATE, _TREE, _BEAST, _KITE = range(1, 6)
 # Hue range of each class (turns), saturation range: neighbours overlap.
@@ -38,17 +39,29 @@ def ensure(data_dir: str | os.PathLike) -> pathlib.Path:
       The folder.
 
     Raises:
-      UserError: the folder cannot be written, or holds a list of other pictures.
+      UserError: the folder holds anything else, or cannot be written.
     """
     root = pathlib.Path(data_dir)
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        for split in SEEDS:
-            if not _is_there(root, split):
-                _write_split(root, split)
+        missing = [split for split in SEEDS if not _is_there(root, split)]
+        if missing:
+            _claim(root)
+        for split in missing:
+            _write_split(root, split)
     except OSError as error:
-        raise UserError(f"{root}: the miniature scenes cannot be written ({error}); choose another data_dir.") from error
+        raise unwritable(root, error) from error
     return root
+
+
+def _claim(root: pathlib.Path) -> None:
+    """Marks an empty or new folder as the scenes' own; refuses any other that does not bear the mark."""
+    root.mkdir(parents=True, exist_ok=True)
+    if (root / _MARK).is_file():
+        return
+    if any(not entry.name.startswith(".") for entry in root.iterdir()):
+        raise UserError(f"{root}: holds other files than the rendered scenes of miniature, expected an empty or new folder; "
+                        "give --dataset=folder for your own pictures or another --data_dir.")
+    (root / _MARK).write_text("Scenes rendered for the data set miniature; they may be rendered anew at any time.\n")
 
 
 def _is_there(root: pathlib.Path, split: str) -> bool:
@@ -56,10 +69,8 @@ def _is_there(root: pathlib.Path, split: str) -> bool:
     first, count = SEEDS[split]
     try:
         lines = (root / f"{split}.txt").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return False
-    if lines[:1] != [_line(split, first)]:
-        raise UserError(f"{root}/{split}.txt: lists other pictures than the miniature scenes; choose another data_dir.")
     seeds = range(first, first + count)
     return lines == [_line(split, seed) for seed in seeds] and all(
         (root / path).is_file() and (root / path).read_bytes() == data
@@ -81,19 +92,17 @@ def _encoded(seed: int) -> tuple[bytes, bytes]:
 
 
 def _write_split(root: pathlib.Path, split: str) -> None:
-    """Pictures and masks first, the list that makes them count last."""
+    """Pictures and masks first, the list that makes them count last; several processes may do it at once."""
     first, count = SEEDS[split]
     lines = [_line(split, seed) for seed in range(first, first + count)]
-    with tempfile.TemporaryDirectory(prefix=f".{split}-", dir=root) as work:
-        partial = pathlib.Path(work) / "partial"
-        for folder in ("images", "masks"):
-            (root / folder / split).mkdir(parents=True, exist_ok=True)
-        for seed, line in zip(range(first, first + count), lines, strict=True):
-            for path, data in zip(line.split("\t"), _encoded(seed), strict=True):
+    for folder in ("images", "masks"):
+        (root / folder / split).mkdir(parents=True, exist_ok=True)
+    for seed, line in zip(range(first, first + count), lines, strict=True):
+        for path, data in zip(line.split("\t"), _encoded(seed), strict=True):
+            with replacing(root / path) as partial:
                 partial.write_bytes(data)
-                os.replace(partial, root / path)
+    with replacing(root / f"{split}.txt") as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        os.replace(partial, root / f"{split}.txt")
 
 
 def render(seed: int) -> tuple[np.ndarray, np.ndarray]:

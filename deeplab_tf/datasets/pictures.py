@@ -29,8 +29,16 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
 
 
 def decode_image(data: tf.Tensor) -> tf.Tensor:
-    """File contents (scalar string) to uint8 [height, width, 3], RGB; a TensorFlow graph function."""
-    image = tf.cond(png.is_png(data), lambda: _decode_png_picture(data), lambda: _decode_rgb(data))
+    """File contents (scalar string) to uint8 [height, width, 3], RGB; a TensorFlow graph function.
+
+    Raises:
+      tf.errors.InvalidArgumentError: they are neither JPEG nor PNG, or damaged; `wrong_files.user_errors` names the file.
+    """
+    # The op takes WebP and GIF too, with another shape, and colours that nobody checked.
+    is_picture = png.is_png(data) | _is_jpeg(data)
+    refusal = tf.debugging.Assert(is_picture, ["cannot decode: neither JPEG nor PNG, size", tf.strings.length(data)])
+    with tf.control_dependencies([refusal]):
+        image = tf.cond(png.is_png(data), lambda: _decode_png_picture(data), lambda: _decode_rgb(data))
     image.set_shape([None, None, 3])
     return image
 

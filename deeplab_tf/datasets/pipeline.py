@@ -20,57 +20,6 @@ _STEPS_AT_ONCE, _RECORDS_AT_ONCE = 4, 32  # what is fetched in one go
 _SHUFFLE_KEY = 498247692  # TensorFlow's index_shuffle pads its keys with it
 
 
-def training_batches(
-    spec: DatasetSpec,
-    samples: Sequence[Sample],
-    *,
-    crop_size: int,
-    batch_size: int,
-    iter_size: int = 1,
-    scales: Sequence[float] = (1.0,),
-    scale_range: tuple[float, float] | None = None,
-    mirror: bool = True,
-    seed: int = 0,
-    start_step: int = 0,
-    num_steps: int | None = None,
-    shard_index: int = 0,
-    shard_count: int = 1,
-    threads: int | None = None,
-) -> tf.data.Dataset:
-    """Augmented batches without end (or `num_steps` of them); element k is the batch of step start_step + k.
-
-    The sample at position p = step * batch_size + place is number p mod n of epoch p // n, in an order that depends
-    on (seed, epoch) only; its augmentation depends on (seed, p) only. So a run resumes at any step without replay.
-
-    Args:
-      spec: the data set.
-      samples: what to train on, all with masks.
-      crop_size: side of the crops in pixels.
-      batch_size: pictures a step over all workers.
-      iter_size: micro-batches that they are, one after another; workers share each.
-      scales, scale_range, mirror: see `augmentation.augment`.
-      seed: of order and augmentation.
-      start_step: step of the first element.
-      num_steps: how many elements; None: without end.
-      shard_index, shard_count: this worker's place; it gets pictures [shard_index * m, (shard_index + 1) * m) of every
-        micro-batch, m = batch_size / iter_size / shard_count. Put together, they are what one worker sees.
-      threads: reading threads; None: as many as there are processors.
-
-    Returns:
-      A data set of {"image": float32 [b, crop_size, crop_size, 3], RGB in 0..255, padded with the mean pixel;
-      "label": uint8 [b, crop_size, crop_size], train ids, 255 void; "id": string [b]}, b = batch_size / shard_count.
-
-    Raises:
-      UserError: no samples, or one without a mask. A wrong file shows later: iterate inside `wrong_files.user_errors`.
-      ValueError: a batch that does not divide by the number of workers, or an argument out of range.
-    """
-    return batches_of(
-        files(spec, samples), crop_size=crop_size, batch_size=batch_size, iter_size=iter_size, scales=scales,
-        scale_range=scale_range, mirror=mirror, seed=seed, start_step=start_step, num_steps=num_steps,
-        shard_index=shard_index, shard_count=shard_count, threads=threads,
-    )  # fmt: skip
-
-
 @dataclasses.dataclass(frozen=True)
 class Source:
     """Numbered samples, wherever they lie.
@@ -119,7 +68,32 @@ def batches_of(
     shard_count: int = 1,
     threads: int | None = None,
 ) -> tf.data.Dataset:
-    """`training_batches` over any source."""
+    """Augmented batches without end (or `num_steps` of them); element k is the batch of step start_step + k.
+
+    The sample at position p = step * batch_size + place is number p mod n of epoch p // n, in an order that depends
+    on (seed, epoch) only; its augmentation depends on (seed, p) only. So a run resumes at any step without replay.
+
+    Args:
+      source: what to train on.
+      crop_size: side of the crops in pixels.
+      batch_size: pictures a step over all workers.
+      iter_size: micro-batches that they are, one after another; workers share each.
+      scales, scale_range, mirror: see `augmentation.augment`.
+      seed: of order and augmentation.
+      start_step: step of the first element.
+      num_steps: how many elements; None: without end.
+      shard_index, shard_count: this worker's place; it gets pictures [shard_index * m, (shard_index + 1) * m) of every
+        micro-batch, m = batch_size / iter_size / shard_count. Put together, they are what one worker sees.
+      threads: reading threads; None: as many as there are processors.
+
+    Returns:
+      A data set of {"image": float32 [b, crop_size, crop_size, 3], RGB in 0..255, padded with the mean pixel;
+      "label": uint8 [b, crop_size, crop_size], train ids, 255 void; "id": string [b]}, b = batch_size / shard_count.
+
+    Raises:
+      ValueError: a batch that does not divide by the number of workers, or an argument out of range. A wrong file shows
+        later: iterate inside `wrong_files.user_errors`.
+    """
     _check_arguments(batch_size, iter_size, shard_index, shard_count, crop_size, scales, scale_range, start_step)
     share = batch_size // shard_count
     own = functools.partial(_of_worker, micro_batch=batch_size // iter_size, worker=shard_index, workers=shard_count)
@@ -154,23 +128,13 @@ def shuffled(positions: tf.Tensor, count: int, seed: int) -> tf.Tensor:
     return tf.raw_ops.RandomIndexShuffle(index=places, seed=keys, max_index=tf.constant(count - 1, tf.int64), rounds=4)
 
 
-def evaluation_examples(
-    spec: DatasetSpec, samples: Sequence[Sample], threads: int | None = None
-) -> tf.data.Dataset:
-    """Whole pictures in the order of `samples`.
+def examples_of(source: Source, threads: int | None = None) -> tf.data.Dataset:
+    """Whole pictures in the source's order. Iterate inside `wrong_files.user_errors`.
 
     Returns:
-      A data set of {"image": uint8 [height, width, 3], RGB; "label": uint8 [height, width], train ids, 255 void;
-      "id": string}.
-
-    Raises:
-      UserError: no samples, or one without a mask. Iterate inside `wrong_files.user_errors`.
+      A data set of known cardinality of {"image": uint8 [height, width, 3], RGB; "label": uint8 [height, width], train ids,
+      255 void; "id": string}.
     """
-    return examples_of(files(spec, samples), threads)
-
-
-def examples_of(source: Source, threads: int | None = None) -> tf.data.Dataset:
-    """`evaluation_examples` over any source."""
 
     def example(*row):
         data, label, sample_id, name = source.load(*row)
@@ -189,7 +153,8 @@ def labels_of(source: Source, threads: int | None = None) -> tf.data.Dataset:
 def _rows(source: Source, threads: int | None) -> tf.data.Dataset:
     """What `source.fetch` gives, row by row in order."""
     numbers = tf.data.Dataset.range(source.count).batch(_RECORDS_AT_ONCE)
-    return numbers.map(source.fetch, num_parallel_calls=threads or tf.data.AUTOTUNE).unbatch()
+    rows = numbers.map(source.fetch, num_parallel_calls=threads or tf.data.AUTOTUNE).unbatch()
+    return rows.apply(tf.data.experimental.assert_cardinality(source.count))  # unbatched, they would not know how many
 
 
 def _of_worker(rows: tf.Tensor, *, micro_batch: int, worker: int, workers: int) -> tf.Tensor:

@@ -63,19 +63,22 @@ def decode_bytes(data: tf.Tensor) -> tf.Tensor:
 def _palette_to_grey(data: tf.Tensor) -> tf.Tensor:
     """The same PNG with its indices declared grey: no decoder of TensorFlow or cv2 gives indices, this one must."""
 
-    def chunk(at):  # its length and type
-        return tf.io.decode_raw(tf.strings.substr(data, at, 8), tf.int32, little_endian=False)
+    length = tf.strings.length(data)
+
+    def chunk(at):  # its length and type; 0 behind the end of the file
+        bytes_ = tf.strings.substr(data, tf.minimum(at, length), 8)[None]
+        return tf.io.decode_raw(bytes_, tf.int32, little_endian=False, fixed_length=8)[0]
 
     def step(at, head):
-        at += 12 + tf.maximum(head[0], 0)
+        at += 12 + tf.clip_by_value(head[0], 0, length)
         return at, chunk(at)
 
     start = tf.constant(_AFTER_IHDR)
-    place, _ = tf.while_loop(lambda at, head: head[1] != _IDAT, step, [start, chunk(start)])
+    place, _ = tf.while_loop(lambda at, head: (head[1] != _IDAT) & (at < length), step, [start, chunk(start)])
     crc = tf.bitwise.bitwise_xor(_bytes(data, _IHDR_CRC, 4), _CRC_PALETTE_TO_GREY)
     crc = tf.strings.reduce_join(tf.gather(_byte_strings(), tf.cast(crc, tf.int32)))
     head, middle = tf.strings.substr(data, 0, COLOR_TYPE), tf.strings.substr(data, COLOR_TYPE + 1, 3)
-    return tf.strings.join([head, b"\0", middle, crc, tf.strings.substr(data, place, -1)])
+    return tf.strings.join([head, b"\0", middle, crc, tf.strings.substr(data, tf.minimum(place, length), -1)])
 
 
 def _bytes(data: tf.Tensor, at, count: int) -> tf.Tensor:

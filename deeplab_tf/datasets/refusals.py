@@ -16,6 +16,20 @@ import tensorflow as tf
 
 from deeplab_tf.errors import UserError
 
+# How files begin that stand under the name of a picture.
+_KINDS = (
+    ("JPEG", rb"\xff\xd8\xff"),
+    ("PNG", rb"\x89PNG\r\n\x1a\n"),
+    ("WebP", rb"RIFF....WEBP"),
+    ("GIF", rb"GIF8"),
+    ("BMP", rb"BM"),
+    ("TIFF", rb"II\*\0|MM\0\*"),
+    ("AVIF", rb"....ftypavi"),
+    ("HEIC", rb"....ftyp"),
+    ("JPEG XL", rb"\xff\x0a|\0\0\0\x0cJXL "),
+    ("PDF", rb"%PDF"),
+    ("a web page", rb"\s*<"),
+)
 
 def refuse_if(condition: tf.Tensor, path: tf.Tensor, message: Callable[[], tf.Tensor]) -> tf.Operation:
     """Fails with "PATH: MESSAGE." where `condition` holds, in a form that `find_refusal` finds.
@@ -37,7 +51,14 @@ def refuse_if(condition: tf.Tensor, path: tf.Tensor, message: Callable[[], tf.Te
 def find_refusal(error: tf.errors.OpError) -> str | None:
     """The sentence of `refuse_if` inside a TensorFlow error, or None."""
     found = re.search(r"<<(.*?)>>", error.message or "", re.DOTALL)
-    return found and re.sub(r"\\(.)", r"\1", found.group(1))
+    if found is None:
+        return None
+    return re.sub(r"\\(.)", r"\1", re.sub(r"(?:\\x[0-9a-f]{2})+", _characters, found[1]))
+
+
+def _characters(escaped: re.Match) -> str:
+    """ä from \\xc3\\xa4: outside a graph the sentence is printed as Python prints bytes."""
+    return bytes.fromhex(escaped[0].replace("\\x", "")).decode(errors="replace")
 
 
 @contextlib.contextmanager
@@ -54,17 +75,25 @@ def naming(path: str | os.PathLike, expected: str) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        if isinstance(error, tf.errors.NotFoundError):
-            raise UserError(f"{path}: no such file, expected {expected}.") from None
-        refusal = find_refusal(error)
-        reason = (
-            "empty file" if os.path.isfile(path) and os.path.getsize(path) == 0 else _short(error.message)
-        )
-        raise UserError(
-            refusal or f"{path}: cannot be read ({reason}), expected {expected}; replace the file."
-        ) from None
+        raise UserError(_sentence(path, expected, error)) from None
 
 
-def _short(message: str) -> str:
-    message = re.sub(r"\{\{.*?\}\}|\[Op:.*|\s+", " ", message).strip()
-    return message.removesuffix(" name:").rstrip(" .")
+def _sentence(path: str | os.PathLike, expected: str, error: tf.errors.OpError) -> str:
+    """What is wrong with the file: TensorFlow only knows that it failed, so the file is looked at."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+    except FileNotFoundError:
+        return f"{path}: no such file, expected {expected}."
+    except OSError as refused:
+        return f"{path}: cannot be read ({refused.strerror}), expected {expected}; replace the file."
+    kind = next((name for name, pattern in _KINDS if re.match(pattern, start, re.DOTALL)), None)
+    if kind not in ("JPEG", "PNG", None):
+        return f"{path}: holds {kind}, expected {expected}; convert it."
+    refusal = find_refusal(error)
+    if refusal:
+        return refusal
+    reason = f"a damaged or incomplete {kind}" if kind else "neither JPEG nor PNG" if start else "empty file"
+    if not isinstance(error, tf.errors.InvalidArgumentError):
+        reason = type(error).__name__
+    return f"{path}: cannot be read ({reason}), expected {expected}; replace the file."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pathlib
 import shutil
@@ -15,29 +16,46 @@ from deeplab_tf.datasets.masks import read_mask_values
 from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
+from deeplab_tf.whole_files import check_writable, replacing, unwritable
 
 
 def write_repaired(report: CheckReport, data_dir: str | os.PathLike, out: str | os.PathLike) -> list[Finding]:
     """Writes out/images, out/masks and out/SPLIT.txt with all that can be mended; returns what was left out and why.
 
     Mended: EXIF orientation, CMYK, 16 bits, masks in colours, palettes in another order, values by the proposed mapping,
-    ids listed twice (the first stays). Left out: what does not decode, and masks unlike their picture in size.
+    ids listed twice (the first stays). Left out: what does not decode, masks unlike their picture in size, and masks with
+    colours that are no class.
 
     Raises:
-      UserError: `out` is not empty, lies in the data folder, or cannot be written.
+      UserError: `out` is not empty or cannot be written; nothing is left there then.
     """
-    out, data_dir = pathlib.Path(out).resolve(), pathlib.Path(data_dir).resolve()
-    if out == data_dir or (out.exists() and any(out.iterdir())):
-        raise UserError(f"--fix={out}: not empty, expected a new folder for the repaired copy.")
-    left_out = []
+    check_target(data_dir, out)
+    out, labels, left_out = pathlib.Path(out).resolve(), pathlib.Path(data_dir) / "labels.txt", []
+    done = False
     try:
         for split, members in report.checked.items():
             left_out += _write_split(report, split, members, out)
-        if (data_dir / "labels.txt").is_file():
-            shutil.copyfile(data_dir / "labels.txt", out / "labels.txt")
+        if labels.is_file():
+            _write(out / "labels.txt", labels.read_bytes())
+        done = True
     except OSError as error:
-        raise UserError(f"--fix={out}: cannot be written ({error}).") from error
+        raise unwritable(out, error) from error
+    finally:
+        if not done:
+            shutil.rmtree(out, ignore_errors=True)  # it was empty or new; half a copy would pass for a whole one
     return left_out
+
+
+def check_target(data_dir: str | os.PathLike, out: str | os.PathLike) -> None:
+    """Refuses a folder for the repaired copy before anything is computed for it.
+
+    Raises:
+      UserError: `out` is not empty, is the data folder, or cannot be made or written.
+    """
+    path = pathlib.Path(out).resolve()
+    check_writable(path)
+    if path == pathlib.Path(data_dir).resolve() or (path.exists() and any(path.iterdir())):
+        raise UserError(f"--fix={out}: not empty, expected a new folder for the repaired copy.")
 
 
 def _write_split(report: CheckReport, split: str, members: list[Checked], out: pathlib.Path) -> list[Finding]:
@@ -51,18 +69,25 @@ def _write_split(report: CheckReport, split: str, members: list[Checked], out: p
             continue
         seen.add(sample.id)
         try:
-            line = _write_sample(report, one, out, split)
+            files = _mended_files(report, one, split)
         except (UserError, OSError, ValueError) as error:
             left_out.append(Finding(sample.image, f"left out ({' '.join(str(error).split()).rstrip('.')})"))
-        else:
-            lines.append(line)
+            continue
+        for path, data in files.items():
+            _write(out / path, data)
+        lines.append("\t".join(files) + "\n")
     if lines:
-        (out / f"{split}.txt").write_text("".join(lines), encoding="utf-8")
+        _write(out / f"{split}.txt", "".join(lines).encode())
     return left_out
 
 
-def _write_sample(report: CheckReport, one: Checked, out: pathlib.Path, split: str) -> str:
-    """Writes picture and mask; returns their line of the list."""
+def _write(path: pathlib.Path, data: bytes) -> None:
+    with replacing(path) as partial:
+        partial.write_bytes(data)
+
+
+def _mended_files(report: CheckReport, one: Checked, split: str) -> dict[str, bytes]:
+    """Where picture and mask are to lie, with their contents."""
     sample = one.sample
     label = None if sample.label is None else mended_label(report.spec, sample.label, report.mapping)
     image = read_image(sample.image)
@@ -72,14 +97,19 @@ def _write_sample(report: CheckReport, one: Checked, out: pathlib.Path, split: s
             raise ValueError(f"the mask has {label.shape[1]}x{label.shape[0]} pixels, its picture does not")
     name = pathlib.PurePath(sample.image).name
     if sample.image.lower().endswith((".jpg", ".jpeg")) and not _touched(one):
-        shutil.copyfile(sample.image, out / "images" / split / name)
+        picture = pathlib.Path(sample.image).read_bytes()
     else:
-        name = f"{sample.id}.png"
-        Image.fromarray(image).save(out / "images" / split / name)
-    if label is None:
-        return f"images/{split}/{name}\n"
-    _save_label(report.spec, label, out / "masks" / split / f"{sample.id}.png")
-    return f"images/{split}/{name}\tmasks/{split}/{sample.id}.png\n"
+        name, picture = f"{sample.id}.png", _png(Image.fromarray(image))
+    files = {f"images/{split}/{name}": picture}
+    if label is not None:
+        files[f"masks/{split}/{sample.id}.png"] = _png(_label_picture(report.spec, label))
+    return files
+
+
+def _png(image: Image.Image) -> bytes:
+    contents = io.BytesIO()
+    image.save(contents, "PNG")
+    return contents.getvalue()
 
 
 def _touched(one: Checked) -> bool:
@@ -93,12 +123,21 @@ def _upright(path: str) -> np.ndarray:
 
 
 def mended_label(spec: DatasetSpec, path: str, mapping: dict[int, int]) -> np.ndarray:
-    """uint8 [height, width] train ids of a mask that may not keep to the label table; unknown values become void."""
+    """uint8 [height, width] train ids of a mask that may not keep to the label table.
+
+    Values without a proposal become void.
+
+    Raises:
+      ValueError: it holds a colour that is no class: nothing says what it was meant to be.
+    """
     values = read_mask_values(path)
     if values.ndim == 2 and checks.palette_disagrees(spec, path):
         with Image.open(path) as image:
             values = np.asarray(image.convert("RGB"))
     if values.ndim == 3:
+        unknown = sorted(set(checks.count_values(values)) - set(spec.train_id_of_color))
+        if unknown:
+            raise ValueError(f"{path}: colour {checks.hex_color(unknown[0])} is no class")
         keys = values.astype(np.int32) @ (65536, 256, 1)
         label = np.full(keys.shape, spec.ignore_label, np.uint8)
         for (red, green, blue), train_id in spec.train_id_of_color.items():
@@ -110,7 +149,7 @@ def mended_label(spec: DatasetSpec, path: str, mapping: dict[int, int]) -> np.nd
     return table[values]
 
 
-def _save_label(spec: DatasetSpec, label: np.ndarray, path: pathlib.Path) -> None:
+def _label_picture(spec: DatasetSpec, label: np.ndarray) -> Image.Image:
     """As the ids of the label table, with its colours as palette."""
     ids = np.full(256, spec.ignore_label, np.uint16)
     colors = np.zeros((256, 3), np.uint8)
@@ -120,11 +159,10 @@ def _save_label(spec: DatasetSpec, label: np.ndarray, path: pathlib.Path) -> Non
             ids[row.train_id] = row.id
     values = ids[label]
     if values.max(initial=0) > 255:
-        Image.fromarray(values).save(path)
-        return
+        return Image.fromarray(values)
     for row in spec.labels:
         if 0 <= row.id < 256:
             colors[row.id] = row.color
     image = Image.fromarray(values.astype(np.uint8), "L")
     image.putpalette(colors.tobytes())
-    image.save(path)
+    return image

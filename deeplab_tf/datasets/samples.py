@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import re
+from collections import Counter
 
-from deeplab_tf.datasets.specs import DatasetSpec
+from deeplab_tf.datasets.specs import DatasetSpec, relative_to
 from deeplab_tf.errors import UserError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")  # in capitals or not; of namesakes the first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +59,16 @@ def find_samples(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> 
 
         root = miniature.ensure(root)
     if not root.is_dir():
-        raise UserError(f"{root}: no such data folder for {spec.name}; data/README.md says how it lies on disk.")
+        where = relative_to(root)
+        raise UserError(f"{root}: no such data folder{where} for {spec.name}; data/README.md says how it lies on disk.")
     prepared = (root / "masks").is_dir()
     lister = _listed if prepared else _LISTERS.get(spec.name, _listed)
     return tuple(sample for name in split.split("+") for sample in _one_split(spec, lister, root, name))
+
+
+def is_picture_name(name: str) -> bool:
+    """Whether a file's name ends as a picture's or mask's does."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
 def missing_file(sample: Sample) -> str | None:
@@ -95,27 +103,37 @@ def read_list(path: pathlib.Path) -> list[list[str]]:
 def _split_line(line: str) -> list[str]:
     if "\t" in line:
         return [part.strip() for part in line.split("\t")]
-    for suffix in IMAGE_SUFFIXES:  # names may hold blanks, so only a blank after an ending separates
-        head, found, tail = line.partition(suffix + " ")
-        if found:
-            return [head + suffix, tail.strip()]
-    return [line]
+    # Names may hold blanks, so only a blank after an ending separates.
+    pair = re.match(rf"(.*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})) +(.+)", line, re.IGNORECASE)
+    return list(pair.groups()) if pair else [line]
 
 
-def _find(folder: pathlib.Path, name: str) -> str:
-    """`folder/name` with whichever picture ending is there; the .jpg or .png path where none is."""
-    if name.endswith(IMAGE_SUFFIXES):
-        return str(folder / name)
-    for suffix in IMAGE_SUFFIXES:
-        if os.path.isfile(folder / (name + suffix)):
-            return str(folder / (name + suffix))
-    return str(folder / (name + (".jpg" if "mage" in folder.name else ".png")))
+class _Folder:
+    """Finds files by name without their endings; looks once at what is there."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+        names = filter(is_picture_name, os.listdir(folder)) if folder.is_dir() else ()
+        in_order = sorted(names, key=lambda name: IMAGE_SUFFIXES.index(os.path.splitext(name)[1].lower()))
+        self.names = {os.path.splitext(name)[0]: name for name in reversed(in_order)}
+
+    def path_of(self, stem: str) -> str:
+        """With whichever picture ending is there; the .jpg or .png path where none is."""
+        if is_picture_name(stem):
+            return str(self.folder / stem)
+        return str(self.folder / self.names.get(stem, stem + (".jpg" if "mage" in self.folder.name else ".png")))
 
 
 def _pictures(folder: pathlib.Path) -> list[str]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; data/README.md says how the data set lies on disk.")
-    return sorted(name for name in os.listdir(folder) if name.endswith(IMAGE_SUFFIXES))
+    there = os.listdir(folder)
+    names = sorted(filter(is_picture_name, there))
+    if not names:
+        endings = Counter(os.path.splitext(name)[1] or "no ending" for name in there)
+        found = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(5)) or "nothing"
+        raise UserError(f"{folder}: found {found}, expected pictures that end in {', '.join(IMAGE_SUFFIXES)}; convert them.")
+    return names
 
 
 def _stem(name: str) -> str:
@@ -124,17 +142,15 @@ def _stem(name: str) -> str:
 
 def _from_list(root: pathlib.Path, list_file: pathlib.Path, images: str, masks: str | None) -> list[Sample]:
     """Samples of a list file whose lines are ids, or `picture mask` paths below `root` (or absolute)."""
-    samples = []
+    samples, pictures, namesakes = [], _Folder(root / images), _Folder(root / masks) if masks else None
     for entry in read_list(list_file):
-        if len(entry) > 1 or "/" in entry[0] or entry[0].endswith(IMAGE_SUFFIXES):
+        if len(entry) > 1 or "/" in entry[0] or is_picture_name(entry[0]):
             image = _below(root, entry[0] if "/" in entry[0] else f"{images}/{entry[0]}")
-            mask = masks and (
-                _below(root, entry[1]) if len(entry) > 1 else _find(root / masks, _stem(entry[0]))
-            )
+            mask = namesakes and (_below(root, entry[1]) if len(entry) > 1 else namesakes.path_of(_stem(entry[0])))
             samples.append(Sample(_stem(entry[0]), image, mask))
         else:
-            mask = masks and _find(root / masks, entry[0])
-            samples.append(Sample(entry[0], _find(root / images, entry[0]), mask))
+            mask = namesakes and namesakes.path_of(entry[0])
+            samples.append(Sample(entry[0], pictures.path_of(entry[0]), mask))
     return samples
 
 
@@ -144,8 +160,8 @@ def _below(root: pathlib.Path, path: str) -> str:
 
 
 def _paired(images: pathlib.Path, masks: pathlib.Path | None) -> list[Sample]:
-    names = _pictures(images)
-    return [Sample(_stem(name), str(images / name), masks and _find(masks, _stem(name))) for name in names]
+    names, namesakes = _pictures(images), _Folder(masks) if masks else None
+    return [Sample(_stem(name), str(images / name), namesakes and namesakes.path_of(_stem(name))) for name in names]
 
 
 def _listed(root: pathlib.Path, split: str) -> list[Sample]:

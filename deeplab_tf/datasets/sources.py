@@ -33,14 +33,14 @@ def open_split(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> pi
 
 
 def training(spec: DatasetSpec, data_dir: str | os.PathLike, split: str, **options) -> tf.data.Dataset:
-    """`pipeline.training_batches` of a split, with its options. Iterate inside `errors`."""
+    """`pipeline.batches_of` a split, with its options. Iterate inside `errors`."""
     return pipeline.batches_of(open_split(spec, data_dir, split), **options)
 
 
 def evaluation(
     spec: DatasetSpec, data_dir: str | os.PathLike, split: str, limit: int | None = None
 ) -> tf.data.Dataset:
-    """`pipeline.evaluation_examples` of a split or its first `limit` samples, in its order. Iterate inside `errors`."""
+    """`pipeline.examples_of` a split or its first `limit` samples, in its order. Iterate inside `errors`."""
     examples = pipeline.examples_of(open_split(spec, data_dir, split))
     return examples if limit is None else examples.take(limit)
 

@@ -152,12 +152,17 @@ def folder_spec(labels_file: str | pathlib.Path) -> DatasetSpec:
       UserError: the file is missing, empty, names an id or a class twice, or a line cannot be read.
     """
     path = pathlib.Path(labels_file)
+    if not path.parent.is_dir():
+        where = relative_to(path)
+        raise UserError(f"{path.parent}: no such folder{where}, expected the one that holds {path.name}; correct the path.")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path}: cannot be read as a label list ({error}), expected one class name a line."
-        ) from error
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file, expected one class name a line; data/README.md shows one.") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}), expected one class name a line; replace it.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is no text in UTF-8, expected one class name a line; save it as text.") from error
     labels: list[Label] = []
     for number, line in enumerate(lines, start=1):
         if line.strip() and not line.lstrip().startswith("#"):
@@ -166,6 +171,11 @@ def folder_spec(labels_file: str | pathlib.Path) -> DatasetSpec:
     if not 2 <= classes <= _MAX_CLASSES:
         raise UserError(f"{path}: got {classes} classes, expected 2 to {_MAX_CLASSES}, one name a line.")
     return DatasetSpec("folder", tuple(labels), ())
+
+
+def relative_to(path: pathlib.Path) -> str:
+    """For messages: where a relative path was looked for; nothing where it is absolute."""
+    return "" if path.is_absolute() else f" in the current folder {pathlib.Path.cwd()}"
 
 
 def _parse_label(text: str, before: list[Label], where: str) -> Label:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from deeplab_tf.datasets import pipeline, wrong_files
-from deeplab_tf.datasets.samples import Sample
+from deeplab_tf.datasets import pipeline
 from deeplab_tf.datasets.specs import DatasetSpec
 
 
@@ -38,21 +36,12 @@ class ClassFrequencies:
         rows = zip(self.names, self.pixels, self.pictures, strict=True)
         lines = [f"{'class':{width}}  {'pixels':>8}  {'pictures':>8}"]
         lines += [f"{name:{width}}  {pixels / total:8.3%}  {pictures:8,d}" for name, pixels, pictures in rows]
-        return "\n".join([*lines, f"{'void':{width}}  {self.void / (total + self.void):8.3%}  (of all pixels)"])
-
-
-def class_frequencies(spec: DatasetSpec, samples: Sequence[Sample]) -> ClassFrequencies:
-    """Reads all masks of `samples` and counts.
-
-    Raises:
-      UserError: naming the first mask that cannot be read or holds an unknown id.
-    """
-    with wrong_files.user_errors(spec, samples):
-        return count_classes(spec, pipeline.files(spec, samples))
+        void = self.void / max(int(self.pixels.sum()) + self.void, 1)
+        return "\n".join([*lines, f"{'void':{width}}  {void:8.3%}  (of all pixels)"])
 
 
 def count_classes(spec: DatasetSpec, source: pipeline.Source) -> ClassFrequencies:
-    """`class_frequencies` of any source. Call it inside `wrong_files.user_errors`."""
+    """Reads all masks of the source and counts. Call it inside `wrong_files.user_errors`."""
 
     def histogram(label):
         return tf.math.bincount(tf.cast(tf.reshape(label, [-1]), tf.int32), minlength=256, maxlength=256)

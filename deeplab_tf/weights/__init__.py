@@ -1,7 +1,7 @@
 """Weights files of any origin into the models of the zoo; importing this package imports no TensorFlow."""
 
 from deeplab_tf.weights.loading import load_weights
-from deeplab_tf.weights.records import RECORDS, WeightsRecord, find_record, get_record
+from deeplab_tf.weights.records import RECORDS, WeightsRecord, find_record
 from deeplab_tf.weights.report import LoadReport
 
-__all__ = ["RECORDS", "LoadReport", "WeightsRecord", "find_record", "get_record", "load_weights"]
+__all__ = ["RECORDS", "LoadReport", "WeightsRecord", "find_record", "load_weights"]

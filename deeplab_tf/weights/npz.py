@@ -1,6 +1,7 @@
 """NumPy archives: `LAYER/VARIABLE` to array, under canonical or Keras Applications names, any float type."""
 
 import pathlib
+import tokenize  # NumPy reads an array's header with it
 import zipfile
 import zlib
 
@@ -13,9 +14,11 @@ from deeplab_tf.weights.source import SourceWeights
 
 EPSILON_KEY = "batch_norm_epsilon"  # scalar that `deeplab_tf.convert` writes, so that a file explains itself
 
+_OF_A_RUN = ("training/", "solver/")  # what a checkpoint holds beside weights and dropout's integer seeds
+
 
 def read_npz(path: pathlib.Path) -> SourceWeights:
-    """Reads an `.npz` file.
+    """Reads an `.npz` file, which may be the checkpoint of a run: what is no weight is skipped.
 
     The epsilon of the source's batch norm is the file's `batch_norm_epsilon` where it has one; otherwise it
     is taken from whose names the file uses (see `source_epsilon`), and a note says so.
@@ -26,18 +29,21 @@ def read_npz(path: pathlib.Path) -> SourceWeights:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError) as error:
         raise UserError(
-            f"{path}: expected a NumPy archive (.npz), got a file that cannot be read ({error});"
-            " fetch it again"
+            f"{path}: expected a NumPy archive (.npz), got a damaged file; fetch it again or, if it is the checkpoint of a"
+            " run, remove it, so that the one before it serves"
         ) from error
     declared = arrays.pop(EPSILON_KEY, None)
+    skipped = tuple(name for name, value in arrays.items() if name.startswith(_OF_A_RUN) or value.dtype.kind != "f")
+    for name in skipped:
+        del arrays[name]
     epsilon = source_epsilon(arrays) if declared is None else float(declared)
     tensors = batch_norm.absorb(canonical_tensors(arrays), epsilon)
     notes = ()
     if epsilon != batch_norm.EPSILON and any(name.endswith("/moving_variance") for name in tensors):
         notes = (f"batch norm epsilon of the file taken as {epsilon:g} and absorbed into the variances",)
-    return SourceWeights(tensors, notes=notes)
+    return SourceWeights(tensors, skipped, notes)
 
 
 def write_npz(path: pathlib.Path, tensors: dict[str, np.ndarray]) -> None:

@@ -1,5 +1,6 @@
 """One reader per file format, chosen by the file's name."""
 
+import os
 import pathlib
 
 from deeplab_tf.errors import UserError
@@ -26,14 +27,21 @@ def check_source(source: str | pathlib.Path) -> None:
     """Refuses a source that is neither a file, nor a checkpoint, nor a record's name, before TensorFlow is imported.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it may not be read.
     """
     path = pathlib.Path(source)
-    if str(source) not in RECORDS and not path.is_file() and not path.with_name(path.name + ".index").is_file():
+    if str(source) not in RECORDS and not os.path.isfile(path) and not os.path.isfile(f"{path}.index"):
         raise UserError(
             f"{path}: expected a weights file or the name of a weights record ({', '.join(RECORDS)}),"
             " found no such file; check the path"
         )
+    if os.path.isfile(path) and not os.access(path, os.R_OK):
+        raise UserError(f"{path}: expected a readable file, got no permission to read it; change its permissions")
+
+
+def needs_tensorflow(source: str | pathlib.Path) -> bool:
+    """Whether reading it imports TensorFlow: for its own checkpoints, and for a record, which Keras fetches."""
+    return str(source) in RECORDS or _is_tf1_checkpoint(pathlib.Path(source))
 
 
 def read_weights(path: str | pathlib.Path) -> SourceWeights:
@@ -47,8 +55,7 @@ def read_weights(path: str | pathlib.Path) -> SourceWeights:
     """
     path = pathlib.Path(path)
     check_source(path)
-    index = path if path.suffix == ".index" else path.with_name(path.name + ".index")
-    if index.is_file() or ".ckpt" in path.name:
+    if _is_tf1_checkpoint(path):
         return read_tf1_checkpoint(path)
     for suffix, read in READERS.items():
         if path.name.endswith(suffix):
@@ -56,3 +63,7 @@ def read_weights(path: str | pathlib.Path) -> SourceWeights:
     raise UserError(
         f"{path}: expected a TF-1 checkpoint or one of {', '.join(READERS)}, got another suffix; convert or rename it"
     )
+
+
+def _is_tf1_checkpoint(path: pathlib.Path) -> bool:
+    return path.suffix == ".index" or os.path.isfile(f"{path}.index") or ".ckpt" in path.name

@@ -164,19 +164,6 @@ RECORDS = {
 }
 
 
-def get_record(name: str) -> WeightsRecord:
-    """The record of that name.
-
-    Raises:
-        UserError: there is none; lists the names.
-    """
-    if name not in RECORDS:
-        raise UserError(
-            f"weights record {name!r}: expected one of {', '.join(RECORDS)}; choose one or give a file"
-        )
-    return RECORDS[name]
-
-
 def find_record(path: str | pathlib.Path, network: str = "") -> WeightsRecord | None:
     """The record of that name, or whose file has the same name as `path`; None if there is none.
 

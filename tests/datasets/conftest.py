@@ -56,7 +56,8 @@ def train_once(make_folder):
 
     root, spec = make_folder()
     of_clean = list_samples(spec, root, "train")
-    batches = pipeline.training_batches(spec, of_clean, crop_size=33, batch_size=7, scales=(0.75, 1.0, 1.25), num_steps=1)
+    options = {"crop_size": 33, "batch_size": 7, "scales": (0.75, 1.0, 1.25), "num_steps": 1}
+    batches = pipeline.batches_of(pipeline.files(spec, of_clean), **options)
 
     def train(samples):
         assert samples == of_clean

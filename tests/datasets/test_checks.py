@@ -1,7 +1,11 @@
 """check_data on a made set of broken files, as a user runs it."""
 
 import contextlib
+import errno
+import itertools
 import os
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -11,7 +15,7 @@ import pytest
 from PIL import Image
 
 from deeplab_tf import check_data, flags
-from deeplab_tf.datasets import checks, repair, specs
+from deeplab_tf.datasets import check_page, checks, repair, specs
 from deeplab_tf.datasets.masks import read_label
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.wrong_files import user_errors
@@ -33,6 +37,11 @@ def wrong_palette(path):
     image = Image.fromarray(ids, "P")
     image.putpalette(colors.tobytes())
     image.save(path)
+
+
+def palette_cut_off(path):
+    wrong_palette(path)
+    path.write_bytes(path.read_bytes()[:400])
 
 
 def rotated(path):
@@ -75,6 +84,10 @@ def sixteen_bits(path):
 FAULTS = {
     "truncated JPEG": (PICTURE, lambda path: path.write_bytes(path.read_bytes()[:400]), "cannot be read", "cannot be read"),
     "truncated PNG": (MASK, lambda path: path.write_bytes(path.read_bytes()[:60]), "cannot be read", "cannot be read"),
+    "no pixels": (MASK, palette_cut_off, "damaged or incomplete PNG", "damaged or incomplete PNG"),
+    "WebP": (PICTURE, lambda path: Image.open(path).save(path, format="WEBP"), "holds WebP", "holds WebP"),
+    "GIF": (PICTURE, lambda path: Image.open(path).save(path, format="GIF"), "holds GIF", "holds GIF"),
+    "WebP mask": (MASK, lambda path: Image.open(path).save(path, format="WEBP"), "holds WebP", "no PNG"),
     "zero bytes": (PICTURE, lambda path: path.write_bytes(b""), "empty file", "empty file"),
     "16 bits": (PICTURE, sixteen_bits, "16 bits", None),
     "CMYK": (PICTURE, lambda path: Image.open(path).convert("CMYK").save(path), "CMYK", None),
@@ -137,6 +150,46 @@ def test_duplicates_within_and_between_splits(folder):
     texts = [finding.text for finding in check(folder).findings]
     assert sum("more than once" in text for text in texts) == 1
     assert any("looks the same as" in text and "p1.jpg" in text for text in texts)
+    page = root.parent / "page.html"
+    check_page.write_page(check(folder), page)
+    assert page.read_text().count("val: p7<div class=fault>id &#x27;p7&#x27; stands more") == 2
+    assert page.read_text().count("<div class=fault>looks the same as") == 2
+
+
+def test_colours_of_no_class_are_listed_and_never_made_void(folder, tmp_path):
+    root, spec = folder
+    for name, color in (("p1", (200, 30, 10)), ("p3", (7, 8, 9))):
+        colors = np.array([(0, 0, 0), (128, 0, 0), color], np.uint8)
+        rewrite(root / f"masks/train/{name}.png", lambda ids, colors=colors: colors[np.minimum(ids, 2)])
+    report = check(folder)
+    assert any(str(finding).startswith(f"{root / MASK}: colours outside the label table") for finding in report.findings)
+    (text,) = [finding.text for finding in report.findings if finding.file == str(root)]
+    shares = re.findall(r"(#[0-9a-f]{6}) \(([\d.]+)%\)", text)
+    assert {color for color, _ in shares} == {"#c81e0a", "#070809"} and 10 < sum(float(share) for _, share in shares) < 90
+    assert "`dog #" in text
+    left_out = repair.write_repaired(report, root, tmp_path / "fix")
+    assert len(left_out) == 2 and all("is no class" in finding.text for finding in left_out)
+    (root / "labels.txt").write_text("bg\ncat\ndog #c81e0a\nvoid #070809\n")  # the cure it proposes
+    spec = specs.get_dataset("folder", root)
+    assert not any("colours" in finding.text for finding in check((root, spec)).findings)
+
+
+def disk_full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_nothing_half_written_stays_on_a_full_disk(folder, tmp_path, monkeypatch):
+    report = check(folder)
+    write, count = pathlib.Path.write_bytes, itertools.count()
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "write_text", lambda path, *_, **__: write(path, b"half") and disk_full())
+        patch.setattr(pathlib.Path, "write_bytes", lambda path, data: write(path, data) if next(count) < 5 else disk_full())
+        with pytest.raises(UserError, match=r"page\.html: cannot be written \(No space left on device\)"):
+            check_page.write_page(report, tmp_path / "page.html")
+        with pytest.raises(UserError, match=r"p2\.png: cannot be written \(No space left on device\)"):
+            repair.write_repaired(report, folder[0], tmp_path / "fix")
+    assert list(tmp_path.iterdir()) == []
+    assert repair.write_repaired(report, folder[0], tmp_path / "fix") == []
 
 
 @pytest.mark.parametrize(
@@ -173,20 +226,42 @@ def test_a_repaired_copy_is_clean_and_the_original_untouched(folder, tmp_path_fa
 
 
 def test_the_door_on_a_clean_set(folder, tmp_path, capsys):
-    page = tmp_path / "page.html"
+    page = tmp_path / "new" / "page.html"
     arguments = ["check_data", "--dataset=folder", f"--data_dir={folder[0]}", f"--page={page}"]
     flags.run(check_data.main, check_data.define, arguments)  # returns: exit code 0
     printed = capsys.readouterr()
     assert printed.out == "" and "cat" in printed.err
-    assert page.read_text().count("<img") == 18
+    assert "9/9" in printed.err and "nothing wrong found in 9 pictures and their masks (train, val)\n" in printed.err
+    assert page.read_text().count("<img") == 18 and "<figcaption>train: p0<" in page.read_text()
+
+
+def test_the_door_refuses_before_it_looks_at_pictures(folder, tmp_path, capsys, monkeypatch):
+    root, _ = folder
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(checks, "check_data", lambda *_: pytest.fail("looked at the pictures"))
+    for argument, told in (
+        (f"--page={tmp_path}", "is a folder"),
+        (f"--page={tmp_path}/file/page.html", "is not a folder"),
+        (f"--fix={root}", "not empty"),
+        ("--splits=val,nope", "no such list"),
+        ("--data_dir=nowhere", f"no such folder in the current folder {os.getcwd()}"),
+        ("--dataset=miniature", "holds other files than the rendered scenes"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            arguments = ["check_data", "--dataset=folder", f"--data_dir={root}", argument]
+            flags.run(check_data.main, check_data.define, arguments)
+        assert told in capsys.readouterr().err
+    assert not (root / "train.txt").exists() and list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 def test_the_door(folder):
     root, _ = folder
     command = [sys.executable, "-m", "deeplab_tf.check_data", "--dataset=folder", f"--data_dir={root}"]
     (root / MASK).write_bytes(b"")
-    spoilt = subprocess.run(command, capture_output=True, text=True)
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    spoilt = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert spoilt.returncode == 2 and "Traceback" not in spoilt.stderr
+    assert "tensorflow" not in spoilt.stderr.lower() and "oneDNN" not in spoilt.stderr
     assert len(spoilt.stdout.splitlines()) == 1 and spoilt.stdout.startswith(f"{root / MASK}: no PNG")
     wrong = subprocess.run([*command[:3], "--dataset=nope", "--data_dir=x"], capture_output=True, text=True)
     assert wrong.returncode == 2 and len(wrong.stderr.strip().splitlines()) == 1

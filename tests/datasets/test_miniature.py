@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from deeplab_tf.datasets import miniature, pipeline, specs, statistics
+from deeplab_tf.datasets import miniature, sources, specs, statistics
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.errors import UserError
 
@@ -39,7 +39,7 @@ def test_the_splits_are_made_on_demand_and_disjoint(tmp_path, monkeypatch):
     spec = specs.get_dataset("miniature")
     train, val = (list_samples(spec, tmp_path, split) for split in ("train", "val"))
     assert (len(train), len(val)) == (6, 3) and not {s.id for s in train} & {s.id for s in val}
-    (batch,) = pipeline.training_batches(spec, train, crop_size=65, batch_size=2, num_steps=1).as_numpy_iterator()
+    (batch,) = sources.training(spec, tmp_path, "train", crop_size=65, batch_size=2, num_steps=1).as_numpy_iterator()
     assert batch["image"].shape == (2, 65, 65, 3)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
@@ -56,11 +56,38 @@ def test_a_changed_renderer_renders_anew_and_nothing_else_does(tmp_path, monkeyp
     assert last.read_bytes() != before
 
 
-def test_a_list_of_other_pictures_is_left_alone(tmp_path):
-    (tmp_path / "train.txt").write_text("mine.jpg\tmine.png\n")
-    with pytest.raises(UserError, match=r"train\.txt: lists other pictures"):
+@pytest.mark.parametrize("name", ["labels.txt", "train.txt", "images/train/0000000.jpg", "notes"])
+def test_a_folder_with_other_files_is_left_alone(tmp_path, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match="holds other files than the rendered scenes.*--dataset=folder"):
         miniature.ensure(tmp_path)
-    assert (tmp_path / "train.txt").read_text() == "mine.jpg\tmine.png\n"
+    assert (tmp_path / name).read_text() == "mine"
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+
+
+def test_an_interrupted_rendering_is_completed(tmp_path, monkeypatch):
+    monkeypatch.setattr(miniature, "SEEDS", {"train": (0, 3), "val": (1_000_000, 2)})
+    render = miniature.render
+
+    def stopped(seed):
+        if seed == 2:
+            raise KeyboardInterrupt
+        return render(seed)
+
+    monkeypatch.setattr(miniature, "render", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        miniature.ensure(tmp_path)
+    assert not (tmp_path / "train.txt").exists()
+    monkeypatch.setattr(miniature, "render", render)
+    miniature.ensure(tmp_path)
+    assert [len(list_samples(specs.get_dataset("miniature"), tmp_path, split)) for split in ("train", "val")] == [3, 2]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file/scenes: cannot be written \(Not a directory\)"):
+        miniature.ensure(tmp_path / "file" / "scenes")
 
 
 def test_median_frequency_weights_by_hand():
@@ -74,9 +101,15 @@ def test_median_frequency_weights_by_hand():
     assert np.allclose(weights[:3], 0.4 / f) and (weights[3:] == 1).all()
 
 
+def test_all_void_is_all_of_it():
+    histograms = np.zeros((1, 256), int)
+    histograms[0, 255] = 1000
+    assert "100.000%" in statistics.from_histograms(specs.get_dataset("camvid"), histograms).table()
+
+
 def test_class_frequencies_of_files(folder):
     root, spec = folder
-    frequencies = statistics.class_frequencies(spec, list_samples(spec, root, "train"))
+    frequencies = sources.class_frequencies(spec, root, "train")
     assert frequencies.void == 7 * 2 * 56
     assert frequencies.pixels.sum() == 56 * sum(38 + number for number in range(7))
     assert "cat" in frequencies.table()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf.datasets import pipeline
+from deeplab_tf.datasets import pipeline, sources
 from deeplab_tf.datasets.masks import read_label
 from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import list_samples
@@ -14,7 +14,7 @@ STEPS = 9  # of batches of 4
 
 def batches(root, spec, **options):
     options = {"batch_size": 4, "num_steps": STEPS, **OPTIONS, **options}
-    return list(pipeline.training_batches(spec, list_samples(spec, root, "train"), **options).as_numpy_iterator())
+    return list(sources.training(spec, root, "train", **options).as_numpy_iterator())
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,9 @@ def test_evaluation_keeps_file_order_and_size(folder):
     for path in (root / "images/train/p0.jpg", root / "masks/train/p0.png"):  # slow to decode: the others could overtake it
         Image.open(path).resize((2400, 1800), Image.Resampling.NEAREST).save(path)
     samples = list_samples(spec, root, "train")
-    for sample, example in zip(samples, pipeline.evaluation_examples(spec, samples), strict=True):
+    examples = sources.evaluation(spec, root, "train")
+    assert len(examples) == 7 and len(sources.evaluation(spec, root, "train", limit=3)) == 3
+    for sample, example in zip(samples, examples, strict=True):
         assert example["id"].numpy().decode() == sample.id
         assert np.array_equal(example["image"], read_image(sample.image))
         assert np.array_equal(example["label"], read_label(sample.label, spec))
@@ -96,6 +98,31 @@ def test_missing_things_are_refused_before_the_first_step(folder):
     (root / "train.txt").write_text("\n")
     with pytest.raises(UserError, match=r"train\.txt: the list is empty"):
         list_samples(spec, root, "train")
+
+
+def test_endings_count_in_capitals_too(folder):
+    root, spec = folder
+    listed = list_samples(spec, root, "train")
+    for kind, suffix in (("images", ".JpG"), ("masks", ".PNG")):
+        for path in (root / kind / "train").iterdir():
+            path.rename(path.with_suffix(suffix))
+        (root / kind / "train" / ".jpg").write_text("no name, only an ending")
+    assert [sample.id for sample in list_samples(spec, root, "train")] == [sample.id for sample in listed]
+    for kind in ("images", "masks"):
+        for path in (root / kind / "train").iterdir():
+            path.rename(root / kind / path.name)
+    (root / "ids.txt").write_text("p1\np2\n")
+    (root / "names.txt").write_text("p1.JpG\nimages/p2.JpG masks/p2.PNG\n")
+    for split in ("ids", "names"):
+        assert [sample.label for sample in list_samples(spec, root, split)] == [str(root / f"masks/p{n}.PNG") for n in (1, 2)]
+
+
+def test_a_folder_of_other_formats_says_what_is_there(folder):
+    root, spec = folder
+    for path in (root / "images" / "val").iterdir():
+        path.rename(path.with_suffix(".bmp"))
+    with pytest.raises(UserError, match=r"images/val: found 2 \.bmp, expected pictures that end in \.jpg, \.jpeg, \.png"):
+        list_samples(spec, root, "val")
 
 
 def test_lists_of_ids_and_of_paths_with_blanks(folder):
@@ -118,7 +145,7 @@ def test_wrong_arguments():
     from deeplab_tf.datasets import specs
 
     with pytest.raises(UserError, match="empty"):
-        pipeline.training_batches(specs.get_dataset("voc2012"), (), crop_size=33, batch_size=1)
+        pipeline.files(specs.get_dataset("voc2012"), ())
     for wrong in (
         {"batch_size": 3, "shard_count": 2},
         {"batch_size": 4, "iter_size": 2, "shard_count": 4},

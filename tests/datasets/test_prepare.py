@@ -1,3 +1,4 @@
+import errno
 import json
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from PIL import Image
 from deeplab_tf.datasets import specs
 from deeplab_tf.datasets.masks import read_label
 from deeplab_tf.datasets.pictures import read_image
-from deeplab_tf.datasets.prepare import coco, pascal_context, person_part, run_length, voc
+from deeplab_tf.datasets.prepare import coco, pascal_context, person_part, run_length, runner, voc
+from deeplab_tf.datasets.prepare.sources import Task
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.errors import UserError
 
@@ -181,6 +183,18 @@ def test_real_coco_crowds(test_data, tmp_path):
             if other["image_id"] == annotation["image_id"] and not other["iscrowd"]:
                 others |= run_length.decode_segmentation(other["segmentation"], *label.shape)
         assert (label[inside & ~others] == 255).all() and (inside & ~others).any()
+
+
+def test_a_full_disk_leaves_no_half_mask(tmp_path, monkeypatch):
+    def half(image, path, **_):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", half)
+    task = Task("a", "a.jpg", np.zeros, ((3, 4), np.uint8))
+    with pytest.raises(UserError, match=r"a\.png: cannot be written \(No space left on device\); free the disk"):
+        runner._make_one(task, str(tmp_path / "a.png"), bytes(768))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_calls_of_the_door(tmp_path):

@@ -58,6 +58,23 @@ def test_wrong_label_lists_are_refused_by_name(tmp_path, text):
         specs.get_dataset("folder", tmp_path)
 
 
+def test_missing_label_lists_say_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labels.txt").mkdir()
+    for folder, told in (
+        ("typo", rf"^typo: no such folder in the current folder {tmp_path}, expected the one that holds labels\.txt"),
+        (tmp_path / "typo", r"typo: no such folder, expected the one that holds labels\.txt"),
+        ("..", r"^\.\./labels\.txt: no such file, expected one class name a line"),
+        (tmp_path, r"labels\.txt: cannot be read \(Is a directory\)"),
+    ):
+        with pytest.raises(UserError, match=told):
+            specs.get_dataset("folder", folder)
+    (tmp_path / "latin").mkdir()
+    (tmp_path / "latin" / "labels.txt").write_bytes("Bär\nKuh\n".encode("latin-1"))
+    with pytest.raises(UserError, match="is no text in UTF-8"):
+        specs.get_dataset("folder", "latin")
+
+
 def test_unknown_name_lists_the_known_ones():
     with pytest.raises(UserError, match="voc2012"):
         specs.get_dataset("voc2011")

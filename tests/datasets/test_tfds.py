@@ -85,7 +85,7 @@ def shards(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def examples(shards):
-    return list(records.record_examples(specs.get_dataset("voc2012"), shards[1], "train_aug").as_numpy_iterator())
+    return list(sources.evaluation(specs.get_dataset("voc2012"), shards[1], "train_aug").as_numpy_iterator())
 
 
 def test_records_hold_exactly_what_the_files_hold(shards, examples):
@@ -105,7 +105,7 @@ def test_batches_resume_and_shard_as_those_of_files(shards):
 
     def batches(**options):
         options = {"crop_size": 9, "batch_size": 4, "num_steps": 4, "seed": 3, **options}
-        return list(records.record_batches(spec, directory, "train_aug+val", **options).as_numpy_iterator())
+        return list(sources.training(spec, directory, "train_aug+val", **options).as_numpy_iterator())
 
     whole = batches()
     assert all(len(set(batch["id"])) == 4 for batch in whole)  # four records: a batch is an epoch
@@ -120,7 +120,7 @@ def test_order_and_augmentation_are_those_of_the_file_pipeline(shards, examples)
     order = [example["id"].decode() for example in examples]
     samples = {sample.id: sample for sample in list_samples(spec, root, "train_aug")}
     options = {"crop_size": 9, "batch_size": 2, "num_steps": 3, "scales": (0.75, 1.5)}
-    files = pipeline.training_batches(spec, [samples[name] for name in order], **options)
+    files = pipeline.batches_of(pipeline.files(spec, [samples[name] for name in order]), **options)
     with sources.errors(spec, directory, "train_aug"):
         for a, b in zip(files, sources.training(spec, directory, "train_aug", **options), strict=True):
             assert all(np.array_equal(a[key], b[key]) for key in a)

@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from deeplab_tf.datasets import specs
-from deeplab_tf.datasets.masks import read_label
+from deeplab_tf.datasets.masks import read_label, read_mask_values
 from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.wrong_files import user_errors
@@ -16,17 +16,42 @@ VOC = specs.get_dataset("voc2012")
 RANDOM = np.random.default_rng(3)
 
 
-@pytest.mark.parametrize("keep", [0, 5, 20, 33, 60, -30])
-def test_broken_files_are_named(tmp_path, keep):
-    Image.fromarray(RANDOM.integers(0, 256, (30, 40, 3), np.uint8)).save(tmp_path / "bäd x.jpg")
-    Image.fromarray(RANDOM.integers(0, 21, (37, 53), np.uint8)).save(tmp_path / "bäd x.png")
-    for path, read in (
-        (tmp_path / "bäd x.jpg", read_image),
-        (tmp_path / "bäd x.png", lambda p: read_label(p, VOC)),
-    ):
-        path.write_bytes(path.read_bytes()[:keep])
-        with pytest.raises(UserError, match="bäd x"):
+def read_mask(path):
+    return read_label(path, VOC)
+
+
+@pytest.mark.parametrize("mode", ["P", "L", "RGB"])
+@pytest.mark.parametrize("reads", [(read_image,), (read_mask, read_mask_values)], ids=["picture", "mask"])
+def test_files_cut_off_anywhere_are_named(tmp_path, mode, reads):
+    path = tmp_path / "bäd x"
+    image = Image.fromarray(RANDOM.integers(0, 21, (17, 13), np.uint8), "P")
+    image.putpalette(RANDOM.integers(0, 256, 768, np.uint8).tobytes())
+    told = rf"^{path}: (no PNG|cannot be read \(\w[^<>{{]{{,40}}\)), expected a [^\n]*\.$"
+    formats = ["PNG"] if mode == "P" or len(reads) == 2 else ["PNG", "JPEG"]
+    for kind in formats:
+        image.convert(mode).save(path, kind)
+        whole = path.read_bytes()
+        for keep in sorted({*range(70), *range(70, len(whole), 29), len(whole) - 30}):
+            path.write_bytes(whole[:keep])
+            for read in reads:
+                with pytest.raises(UserError, match=told):
+                    read(path)
+
+
+@pytest.mark.parametrize("kind", ["WebP", "GIF", "BMP", "TIFF", "AVIF"])
+def test_other_formats_are_named_whatever_the_ending(tmp_path, kind):
+    path = tmp_path / "a.png"
+    Image.fromarray(RANDOM.integers(0, 21, (16, 16), np.uint8)).convert("RGB").save(path, kind)
+    for read, expected in ((read_image, "a JPEG or PNG picture"), (read_mask, "a PNG mask"), (read_mask_values, "a PNG mask")):
+        with pytest.raises(UserError, match=rf"a\.png: holds {kind}, expected {expected}; convert it\.$"):
             read(path)
+
+
+def test_what_the_system_refuses_to_read(tmp_path):
+    for path, reason in ((tmp_path / "nowhere.png", "no such file"), (tmp_path, r"cannot be read \(Is a directory\)")):
+        for read in (read_image, read_mask):
+            with pytest.raises(UserError, match=rf"^{path}: {reason}, expected"):
+                read(path)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,10 @@ from deeplab_tf.datasets.prepare.sources import Task
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.specs import DatasetSpec, get_dataset
 from deeplab_tf.errors import UserError
+from deeplab_tf.whole_files import check_writable, replacing, unwritable
 
-_PREPARERS = {
+# What makes the masks; the data sets that are not here are read as published.
+PREPARERS = {
     "voc2012": voc.tasks,
     "pascal_context": pascal_context.tasks,
     "pascal_person_part": person_part.tasks,
@@ -49,15 +51,16 @@ def prepare(name: str, sources: Sequence[str], out: str | os.PathLike, workers: 
     for root in roots:
         if not root.is_dir() and name != "miniature":
             raise UserError(f"--source={root}: no such folder.")
-    if name not in _PREPARERS:
+    if name not in PREPARERS:
         return _count_published(spec, roots)
-    splits = _PREPARERS[name](roots)
+    check_writable(out)
+    splits = PREPARERS[name](roots)
     out = pathlib.Path(out)
     try:
         (out / "masks").mkdir(parents=True, exist_ok=True)
-        return _write(spec, splits, out, workers)
     except OSError as error:
-        raise UserError(f"--out={out}: cannot be written ({error}).") from error
+        raise unwritable(out, error) from error
+    return _write(spec, splits, out, workers)
 
 
 def _write(spec: DatasetSpec, splits: dict[str, list[Task]], out: pathlib.Path, workers: int | None) -> dict[str, int]:
@@ -70,7 +73,8 @@ def _write(spec: DatasetSpec, splits: dict[str, list[Task]], out: pathlib.Path, 
     for split, members in splits.items():
         lines = [f"{os.path.abspath(task.image)}\t{_mask(task, out)}\n" for task in members if os.path.isfile(_mask(task, out))]
         counts[split] = len(lines)
-        _replace(out / f"{split}.txt", "".join(lines).encode())
+        with replacing(out / f"{split}.txt") as partial:
+            partial.write_text("".join(lines), encoding="utf-8")
         _report(spec, split, counts[split])
     return counts
 
@@ -102,9 +106,8 @@ def _make_one(task: Task, path: str, palette: bytes) -> None:
         return
     image = Image.fromarray(mask, "L")
     image.putpalette(palette)  # the indices stay; the colours are for people who look at the file
-    temporary = f"{path}.{os.getpid()}.part"
-    image.save(temporary, format="PNG")
-    os.replace(temporary, path)
+    with replacing(path) as partial:
+        image.save(partial, format="PNG")
 
 
 def _mask(task: Task, out: pathlib.Path) -> str:
@@ -118,12 +121,6 @@ def _palette(spec: DatasetSpec) -> bytes:
             colors[label.id] = label.color
     colors[VOID] = spec.void_color
     return colors.tobytes()
-
-
-def _replace(path: pathlib.Path, contents: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    temporary.write_bytes(contents)
-    os.replace(temporary, path)
 
 
 def _count_published(spec: DatasetSpec, roots: Sequence[pathlib.Path]) -> dict[str, int]:

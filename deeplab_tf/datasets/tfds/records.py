@@ -49,16 +49,6 @@ def is_record_folder(directory: str | os.PathLike) -> bool:
     return tf.io.gfile.exists(os.path.join(os.fspath(directory), "dataset_info.json"))
 
 
-def record_batches(spec: DatasetSpec, directory: str | os.PathLike, split: str, **options) -> tf.data.Dataset:
-    """`pipeline.training_batches` from shards: the same options, the same elements."""
-    return pipeline.batches_of(open_records(spec, directory, split), **options)
-
-
-def record_examples(spec: DatasetSpec, directory: str | os.PathLike, split: str) -> tf.data.Dataset:
-    """`pipeline.evaluation_examples` from shards, in the order of the records."""
-    return pipeline.examples_of(open_records(spec, directory, split))
-
-
 def _fetch(source, numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Picture and mask (file contents) and id of each record: one Python call for all; decoding stays in the graph."""
 
