@@ -13,7 +13,7 @@ import typing
 from deeplab_tf.crf.params import CrfParams
 from deeplab_tf.datasets.specs import list_datasets
 from deeplab_tf.errors import UserError
-from deeplab_tf.models.zoo import OUTPUT_STRIDES, get_preset
+from deeplab_tf.models import zoo
 
 
 def setting(default, help, choices=None):
@@ -27,7 +27,7 @@ class ModelConfig:
 
     model: str = setting("vgg16_largefov", "network of the zoo")
     weights: str | None = setting(None, "initial weights: a file or the name of a weights record")
-    output_stride: int = setting(8, "input pixels per score-map pixel", OUTPUT_STRIDES)
+    output_stride: int = setting(8, "input pixels per score-map pixel", zoo.OUTPUT_STRIDES)
     head_rates: tuple[int, ...] | None = setting(None, "atrous rates of the head at this output stride")
     width: float = setting(1.0, "factor on the number of filters of every layer but the last")
     scales: tuple[float, ...] = setting((1.0,), "picture scales fused by max of logits (MSC: 0.5,0.75,1)")
@@ -160,7 +160,14 @@ class ExperimentConfig:
             settings = json.loads(text)
         except json.JSONDecodeError as error:
             raise UserError(f"{source} is not JSON ({error}), expected the config of a run; restore it.") from error
-        return cls.create(**settings)
+        known = {name for _, _, name in all_settings()}
+        unknown = sorted(set(settings) - known) if isinstance(settings, dict) else [type(settings).__name__]
+        if unknown:
+            raise UserError(f"{source} holds {', '.join(unknown)}, expected the settings of a run; restore it or train again.")
+        try:
+            return cls.create(**settings)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{source} is no config of a run ({error}); restore it or train again.") from error
 
 
 SECTIONS = {
@@ -180,8 +187,8 @@ def all_settings() -> typing.Iterator[tuple[str, dataclasses.Field, str]]:
 
 
 def size_multiple(config: ExperimentConfig) -> int:
-    """Crops have this many pixels times n, plus one: 8 at stride 8, four times that under MSC."""
-    return config.model.output_stride * (4 if len(config.model.scales) > 1 else 1)
+    """Crops have this many pixels times n, plus one (`zoo.size_multiple`)."""
+    return zoo.size_multiple(config.model.output_stride, config.model.scales)
 
 
 def _check(config: ExperimentConfig) -> None:
@@ -190,9 +197,13 @@ def _check(config: ExperimentConfig) -> None:
         value = getattr(getattr(config, section), field.name)
         if choices and value not in choices:
             raise UserError(f"--{flag}: got {value!r}, expected one of {', '.join(map(str, choices))}.")
-    get_preset(config.model.model)
+    zoo.get_preset(config.model.model)
     _range("dataset", config.data.dataset, config.data.dataset in list_datasets(), f"one of {', '.join(list_datasets())}")
     model, data, solver = config.model, config.data, config.solver
+    _range("scales", model.scales, model.scales and all(0 < s <= 4 for s in model.scales), "factors in (0, 4]")
+    _range("scales", model.scales, len(model.scales) == 1 or 1.0 in model.scales, "scale 1 among them")
+    _range("scales", model.scales, len(model.scales) > 1 or (1 / model.scales[0]).is_integer(),
+           "1, 0.5, 0.25, … where one stands alone")
     multiple = size_multiple(config)
     crop = data.crop_size
     if crop < multiple + 1 or crop % multiple != 1 % multiple:
@@ -202,9 +213,10 @@ def _check(config: ExperimentConfig) -> None:
             f"{len(model.scales)} scale{'s' * (len(model.scales) > 1)}); take {lower} or {lower + multiple}."
         )
     _range("width", model.width, 0 < model.width <= 4, "a factor above 0, at most 4")
-    _range("scales", model.scales, model.scales and all(0 < s <= 4 for s in model.scales), "factors in (0, 4]")
-    _range("scales", model.scales, len(model.scales) == 1 or 1.0 in model.scales, "scale 1 among them")
-    _range("head_rates", model.head_rates, all(r >= 1 for r in model.head_rates or ()), "whole rates from 1")
+    rates = zoo.get_preset(model.model).rates
+    _range("head_rates", model.head_rates, model.head_rates is None or (
+        len(model.head_rates) == len(rates) and min(model.head_rates) >= 1), f"{len(rates)} whole rates from 1")
+    _range("labels", data.labels, data.labels is None or data.dataset == "folder", "nothing unless --dataset=folder")
     _range("augment_scales", data.augment_scales,
            data.augment_scales and all(0 < s <= 8 for s in data.augment_scales), "factors in (0, 8]")
     for name in ("steps", "batch_size", "iter_size", "step_size", "save_every", "keep_checkpoints", "log_every"):
@@ -221,7 +233,17 @@ def _check(config: ExperimentConfig) -> None:
     _range("momentum", solver.momentum, 0 <= solver.momentum < 1, "a number in [0, 1)")
     _range("weight_decay", solver.weight_decay, solver.weight_decay >= 0, "0 or more")
     _range("seed", solver.seed, 0 <= solver.seed < 2**31, "a whole number in [0, 2^31)")
-    _range("crf_workers", config.eval.crf_workers, config.eval.crf_workers >= 1, "a whole number from 1")
+    judged = config.eval
+    _range("crf_workers", judged.crf_workers, judged.crf_workers >= 1, "a whole number from 1")
+    _range("tile", judged.tile, judged.tile is None or judged.tile > multiple, f"a side above {multiple} pixels")
+    _range("max_images", judged.max_images, judged.max_images is None or judged.max_images >= 1, "a whole number from 1")
+    _range("gallery", judged.gallery, judged.gallery >= 0, "a whole number from 0")
+    _range("trimap", judged.trimap, judged.trimap in (None, "", "void", "label_change"), "void or label_change")
+    single = [f"--{flag}" for section, field, flag in all_settings()
+              if section == "crf" and getattr(config.crf, field.name) != field.default]
+    if judged.crf_preset and single:
+        raise UserError(f"{', '.join(single)}: given beside --crf_preset={judged.crf_preset}, expected one or the other; give "
+                        "--crf_preset= (empty) to use single values.")
 
 
 def _range(name, value, holds, expected) -> None:

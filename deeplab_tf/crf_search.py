@@ -1,7 +1,8 @@
 """Searches the CRF's parameters on cached scores: `python -m deeplab_tf.crf_search --scores_dir=DIR ... --out=OUT`.
 
 DIR holds what `eval --save_scores` wrote, one ID.npz per picture. OUT receives preset.json (for `eval
---crf_preset=OUT/preset.json`), settings.csv, heat_map.png and search.jsonl, from which a stopped search goes on.
+--crf_preset=OUT/preset.json`), settings.csv, heat_map.png and search.jsonl, from which a stopped search goes on. Every third
+value of the paper's grid is tried first, then the neighbours of the best three until none is new, then half steps.
 """
 
 import pathlib
@@ -12,7 +13,8 @@ from absl import flags as absl_flags
 from deeplab_tf.crf.params import NORMALIZATIONS, CrfParams, save_preset
 from deeplab_tf.datasets.specs import get_dataset
 from deeplab_tf.errors import UserError
-from deeplab_tf.flags import require, run
+from deeplab_tf.flags import quiet_logs, require, run
+from deeplab_tf.whole_files import check_writable, make_folder
 
 RESULTS = ("preset.json", "settings.csv", "heat_map.png")
 
@@ -43,6 +45,7 @@ def main(flags, arguments):
                          normalization=flags.normalization)
     except ValueError as error:
         raise UserError(str(error)) from error
+    check_writable(out)
     present = [name for name in RESULTS if (out / name).exists()]
     if present and not flags.overwrite:
         raise UserError(f"--out={out}: got {', '.join(present)} there already; name another folder or --overwrite.")
@@ -55,11 +58,12 @@ def main(flags, arguments):
     if not pictures:
         raise UserError(f"--scores_dir={scores}: got no score map of a picture of {flags.dataset} {flags.split}, "
                         "expected ID.npz as eval --save_scores writes them.")
+    make_folder(out)
+    quiet_logs()
     from deeplab_tf.datasets.masks import read_label  # these load TensorFlow: only when all is well
     from deeplab_tf.datasets.pictures import read_image
 
     random.Random(0).shuffle(pictures)
-    out.mkdir(parents=True, exist_ok=True)
     result = search.search(pictures[:flags.pictures], num_classes=spec.num_classes, ignore_label=spec.ignore_label,
                            read_image=read_image, read_label=lambda path: read_label(path, spec), base=base,
                            log_file=out / "search.jsonl", exhaustive=flags.exhaustive, finer=flags.finer,

@@ -8,6 +8,7 @@ from absl import flags as absl_flags
 
 from deeplab_tf.flags import config_from_flags, define_config, quiet_logs, require, run
 from deeplab_tf.runs import check_split, load_config
+from deeplab_tf.whole_files import check_writable
 
 
 def define(flags):
@@ -20,6 +21,7 @@ def define(flags):
 def main(flags, arguments):
     workdir = require(flags, "workdir")
     config = config_from_flags(flags, base=load_config(workdir))
+    check_writable(workdir, "--workdir")
     check_split(config, config.data.eval_split)
     quiet_logs()
     from deeplab_tf.evaluation.run import evaluate_run

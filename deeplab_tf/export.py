@@ -22,8 +22,9 @@ def main(flags, arguments):
     config = config_from_flags(flags, base=load_config(workdir))
     quiet_logs()
     from deeplab_tf.experiment import load_run
-    from deeplab_tf.serving.saved_model import export_saved_model
+    from deeplab_tf.serving.saved_model import check_target, export_saved_model
 
+    check_target(out, flags.overwrite)
     trained = load_run(workdir, config)
     differences = export_saved_model(
         trained.model, out, flip=config.eval.flip, class_names=trained.spec.class_names, palette=trained.spec.palette,

@@ -15,6 +15,7 @@ from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.specs import DatasetSpec, Label, folder_spec, get_dataset
 from deeplab_tf.errors import UserError
 from deeplab_tf.flags import to_flagfile
+from deeplab_tf.whole_files import replacing
 
 DEFAULT_MINIATURE_DIR = "data/miniature"
 
@@ -34,7 +35,8 @@ def data_dir_of(config: ExperimentConfig) -> str:
     """
     data = config.data
     if data.data_dir is None and data.dataset != "miniature":
-        raise UserError(f"--data_dir is not set, expected the folder of {data.dataset}; data/README.md says what lies in it.")
+        whose = "your pictures" if data.dataset == "folder" else data.dataset
+        raise UserError(f"--data_dir is not set, expected the folder of {whose}; data/README.md says what lies in it.")
     return data.data_dir or DEFAULT_MINIATURE_DIR
 
 
@@ -45,30 +47,36 @@ def check_split(config: ExperimentConfig, split: str) -> None:
       UserError: what is missing, by name.
     """
     data_dir = data_dir_of(config)
-    if "://" not in data_dir and not os.path.isfile(os.path.join(data_dir, "dataset_info.json")):
+    if not is_records(data_dir):
         list_samples(dataset_of(config), data_dir, split)
 
 
-def check_workdir(workdir: str | os.PathLike) -> None:
-    """Refuses a folder that cannot be made or written, before anything is computed for it.
+def is_records(data_dir: str) -> bool:
+    """Whether the folder, local or remote, holds TFDS records instead of files."""
+    return "://" in data_dir or os.path.isfile(os.path.join(data_dir, "dataset_info.json"))
 
-    Raises:
-      UserError: it cannot.
-    """
-    existing = pathlib.Path(workdir)
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir():
-        raise UserError(f"--workdir {workdir}: {existing} is not a folder; choose another one.")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"--workdir {workdir}: {existing} is not writable; choose another folder.")
+
+def shared_pictures(config: ExperimentConfig, split: str) -> int:
+    """How many pictures of `split` the run trains on; of records, whose ids are not read here, 0 or at least 1 by name."""
+    data_dir, train_split = data_dir_of(config), config.data.train_split
+    if is_records(data_dir):
+        trained = set(train_split.split("+"))
+        return sum(part in trained or any(name.startswith(f"train{part}") for name in trained) for part in split.split("+"))
+    spec = dataset_of(config)
+    try:
+        trained = {sample.id for sample in list_samples(spec, data_dir, train_split)}
+    except UserError:  # an evaluation needs no training pictures
+        return 0
+    return sum(sample.id in trained for sample in list_samples(spec, data_dir, split))
 
 
 def save_description(workdir: pathlib.Path, config: ExperimentConfig, spec: DatasetSpec) -> None:
     """Writes config.json, flags.txt and dataset.json, from which `experiment.load_run` builds the network again."""
-    (workdir / "dataset.json").write_text(json.dumps(dataclasses.asdict(spec), indent=1) + "\n", encoding="utf-8")
-    (workdir / "flags.txt").write_text(to_flagfile(config), encoding="utf-8")
-    (workdir / "config.json").write_text(config.to_json(), encoding="utf-8")
+    label_table = json.dumps(dataclasses.asdict(spec), indent=1) + "\n"
+    files = {"dataset.json": label_table, "flags.txt": to_flagfile(config), "config.json": config.to_json()}
+    for name, text in files.items():
+        with replacing(workdir / name) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 def load_config(workdir: str | os.PathLike) -> ExperimentConfig:

@@ -7,7 +7,8 @@ checkpoint. Ctrl-C or SIGTERM saves a checkpoint and ends.
 from absl import flags as absl_flags
 
 from deeplab_tf.flags import config_from_flags, define_config, quiet_logs, require, run
-from deeplab_tf.runs import check_split, check_workdir
+from deeplab_tf.runs import check_split
+from deeplab_tf.whole_files import check_writable
 
 
 def define(flags):
@@ -18,7 +19,7 @@ def define(flags):
 def main(flags, arguments):
     config = config_from_flags(flags)
     workdir = require(flags, "workdir")
-    check_workdir(workdir)
+    check_writable(workdir, "--workdir")
     check_split(config, config.data.train_split)
     quiet_logs()
     from deeplab_tf.training.run import train

@@ -34,8 +34,14 @@ def test_json_round_trip():
     assert ExperimentConfig.from_json(config.to_json()) == config != ExperimentConfig()
 
 
+@pytest.mark.parametrize("text", ["[1]", '{"foo": 1}', '{"steps": "x"}', "{"])
+def test_a_damaged_config_is_named(text):
+    with pytest.raises(UserError, match=r"^run/config.json .*restore it"):
+        ExperimentConfig.from_json(text, "run/config.json")
+
+
 def test_flagfile_round_trip(tmp_path):
-    config = ExperimentConfig.create(**CHANGED)
+    config = ExperimentConfig.create(**CHANGED, augment_range=(0.1234567, 0.9))
     path = tmp_path / "x.flags"
     path.write_text("# a comment\n\n" + to_flagfile(config))
     assert config_from_flags(parse(f"--flagfile={path}")) == config
@@ -67,6 +73,15 @@ def test_every_setting_has_help():
         (dict(policy="cosine"), "--policy: got 'cosine', expected one of poly, step"),
         (dict(output_stride=7), "--output_stride: got 7"),
         (dict(scales=(0.5, 0.75)), "--scales: .*scale 1 among them"),
+        (dict(scales=(0.75,)), "--scales: .*where one stands alone"),
+        (dict(crop_size=649, scales=(0.5,)), "--crop_size: got 649, expected 16n\\+1 .*take 641 or 657"),
+        (dict(head_rates=(6, 12)), "--head_rates: .*expected 1 whole rates"),
+        (dict(labels="labels.txt"), "--labels: .*--dataset=folder"),
+        (dict(tile=8), "--tile: got 8, expected a side above 8"),
+        (dict(max_images=0), "--max_images"),
+        (dict(gallery=-1), "--gallery"),
+        (dict(trimap="foo"), "--trimap: got 'foo', expected void or label_change"),
+        (dict(crf_preset="template", crf_w1=5.0), "--crf_w1: given beside --crf_preset=template"),
         (dict(batch_size=0), "--batch_size: got 0, expected a whole number from 1"),
         (dict(momentum=1.0), "--momentum"),
         (dict(crf_sigma_alpha=0), "sigma_alpha"),

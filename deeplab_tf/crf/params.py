@@ -14,13 +14,20 @@ import os
 import pathlib
 
 from deeplab_tf.errors import UserError
+from deeplab_tf.whole_files import replacing
 
 NORMALIZATIONS = ("symmetric", "after", "before", "none")
 
 
+def _setting(default, help, choices=None):
+    """A field with what its flag needs to know."""
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+
+
 @dataclasses.dataclass(frozen=True)
 class CrfParams:
-    """Weights and widths of the two kernels; the defaults are the published values of the ResNet-101 on VOC 2012.
+    """Weights and widths of the two kernels; the defaults are the published values of the ResNet-101 on VOC 2012, with
+    pydensecrf's normalisation (`get_preset` has the published one).
 
     Attributes:
         w1: weight of the bilateral kernel, >= 0.
@@ -37,13 +44,13 @@ class CrfParams:
         ValueError: a value out of its range, named.
     """
 
-    w1: float = 4.0
-    sigma_alpha: float = 67.0
-    sigma_beta: float = 3.0
-    w2: float = 3.0
-    sigma_gamma: float = 1.0
-    iterations: int = 10
-    normalization: str = "symmetric"
+    w1: float = _setting(4.0, "CRF: weight of the bilateral kernel, which looks at position and colour")
+    sigma_alpha: float = _setting(67.0, "CRF: position width of the bilateral kernel, pixels")
+    sigma_beta: float = _setting(3.0, "CRF: colour width of the bilateral kernel, grey levels of 0..255")
+    w2: float = _setting(3.0, "CRF: weight of the position kernel, which smooths")
+    sigma_gamma: float = _setting(1.0, "CRF: width of the position kernel, pixels")
+    iterations: int = _setting(10, "CRF: mean field iterations")
+    normalization: str = _setting("symmetric", "CRF: where the kernels' row sums divide", NORMALIZATIONS)
 
     def __post_init__(self):
         for name in ("w1", "w2"):
@@ -63,12 +70,13 @@ def _check_number(name: str, value, expected: str, holds) -> None:
         raise ValueError(f"CRF parameter {name}: got {value!r}, expected {expected}.")
 
 
-# Sources: the published test_crf scripts of each model; vgg16 v2 is a third party's search, template the script's own.
+# Sources: the published test_crf scripts of each model; vgg16 v2 is a third party's search, template the script's own. All
+# were found with the published Caffe code, which normalises after the filter.
 PRESETS = {
-    "resnet101_voc2012": CrfParams(w1=4, sigma_alpha=67, sigma_beta=3, w2=3, sigma_gamma=1),
-    "vgg16_voc2012": CrfParams(w1=4, sigma_alpha=65, sigma_beta=3, w2=2, sigma_gamma=2),
-    "vgg16_largefov_v1_voc2012": CrfParams(w1=4, sigma_alpha=121, sigma_beta=5, w2=3, sigma_gamma=3),
-    "template": CrfParams(w1=4, sigma_alpha=49, sigma_beta=5, w2=3, sigma_gamma=3),
+    "resnet101_voc2012": CrfParams(w1=4, sigma_alpha=67, sigma_beta=3, w2=3, sigma_gamma=1, normalization="after"),
+    "vgg16_voc2012": CrfParams(w1=4, sigma_alpha=65, sigma_beta=3, w2=2, sigma_gamma=2, normalization="after"),
+    "vgg16_largefov_v1_voc2012": CrfParams(w1=4, sigma_alpha=121, sigma_beta=5, w2=3, sigma_gamma=3, normalization="after"),
+    "template": CrfParams(w1=4, sigma_alpha=49, sigma_beta=5, w2=3, sigma_gamma=3, normalization="after"),
 }
 
 
@@ -84,11 +92,13 @@ def get_preset(name: str) -> CrfParams:
 
 
 def save_preset(path: str | os.PathLike, params: CrfParams) -> None:
-    """Write `params` as JSON, whole or not at all."""
-    target = pathlib.Path(path)
-    partial = target.with_name(target.name + ".partial")
-    partial.write_text(json.dumps(dataclasses.asdict(params), indent=2) + "\n")
-    os.replace(partial, target)
+    """Write `params` as JSON, whole or not at all.
+
+    Raises:
+        UserError: the folder or the disk refuses.
+    """
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(dataclasses.asdict(params), indent=2) + "\n")
 
 
 def load_preset(path: str | os.PathLike) -> CrfParams:

@@ -6,7 +6,7 @@ maps with 21 classes.
 """
 
 import os
-import pathlib
+import tokenize  # NumPy reads an array's header with it
 import zipfile
 import zlib
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from deeplab_tf.crf.dense_crf import MIN_PROBABILITY
 from deeplab_tf.errors import UserError
+from deeplab_tf.whole_files import replacing
 
 _STEPS = 512
 
@@ -23,30 +24,30 @@ def save_scores(path: str | os.PathLike, probs: np.ndarray) -> None:
 
     Raises:
         ValueError: another shape, or values that are no probabilities.
+        UserError: the folder or the disk refuses.
     """
     probs = np.asarray(probs, np.float32)
     if probs.ndim != 3 or not (probs.size and probs.min() >= 0 and probs.max() < 1.001):
         raise ValueError(f"probs: got shape {list(probs.shape)}, expected probabilities in 0..1 as "
                          "[height, width, classes].")
     steps = np.rint(-np.log(np.clip(probs, MIN_PROBABILITY, 1)) * _STEPS).astype(np.int16)
-    target = pathlib.Path(path)
-    partial = target.with_name(target.name + ".partial")
-    with open(partial, "wb") as file:
+    with replacing(path) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, steps=np.diff(steps, axis=1, prepend=np.int16(0)))
-    os.replace(partial, target)
 
 
 def load_scores(path: str | os.PathLike) -> np.ndarray:
     """Read what `save_scores` wrote: float32 [height, width, classes].
 
     Raises:
-        UserError: the file is missing or is no score map.
+        UserError: the file is missing, damaged or no score map.
     """
     try:
         with np.load(path) as file:
             steps = file["steps"]
         if steps.ndim != 3 or steps.dtype != np.int16:
             raise KeyError("steps")
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"score map {path}: cannot be read ({error}); write it with eval --save_scores.") from error
+    except FileNotFoundError as error:
+        raise UserError(f"score map {path}: is not there; write it with eval --save_scores.") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, tokenize.TokenError) as error:
+        raise UserError(f"score map {path}: is damaged or no score map; make it anew with eval --save_scores.") from error
     return np.exp(np.cumsum(steps, axis=1, dtype=np.int16).astype(np.float32) * np.float32(-1 / _STEPS))

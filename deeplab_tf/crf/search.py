@@ -12,7 +12,9 @@ behind after some pictures is dropped all the same.
 import concurrent.futures
 import dataclasses
 import itertools
+import pathlib
 import time
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -139,6 +141,7 @@ class _Runner:
         self.num_classes, self.ignore_label = num_classes, ignore_label
         self.read_image, self.read_label = readers
         self.crf = DenseCRF(base, threads=1)
+        self.keys = {one.id: _key(one) for one in pictures}
         self.log, self.runs, self.pool = log, 0, concurrent.futures.ThreadPoolExecutor(threads)
 
     def results(self, settings: Sequence[Setting], first: int, last: int) -> None:
@@ -148,7 +151,7 @@ class _Runner:
             pairs.setdefault(setting[1:], []).append(setting)
         wanted = []
         for picture in self.pictures[first:last]:
-            missing = [[one for one in group if (one, picture.id) not in self.log] for group in pairs.values()]
+            missing = [[one for one in group if (one, self.keys[picture.id]) not in self.log] for group in pairs.values()]
             if any(missing):
                 wanted.append((picture, [group for group in missing if group]))
         start, total, done = time.monotonic(), sum(len(groups) for _, groups in wanted), 0
@@ -158,7 +161,7 @@ class _Runner:
             following = next(queue, [])  # read and queued before this picture is awaited, so that no thread idles
             for identity, group, job in jobs:
                 for setting, found in zip(group, job.result(), strict=True):
-                    self.log.add(setting, identity, found)
+                    self.log.add(setting, self.keys[identity], found)
                     self.runs += 1
             done += len(jobs)
             self.report(f"{jobs[0][0]}: {done} of {total} lattices of this round, "
@@ -171,7 +174,8 @@ class _Runner:
             yield [(picture.id, group, self.pool.submit(self._pair, *read, group)) for group in groups]
 
     def table(self, settings: Sequence[Setting], last: int) -> np.ndarray:
-        return np.array([[self.log[setting, picture.id] for picture in self.pictures[:last]] for setting in settings])
+        keys = [self.keys[picture.id] for picture in self.pictures[:last]]
+        return np.array([[self.log[setting, key] for key in keys] for setting in settings])
 
     def before(self) -> float:
         totals = np.zeros((3, self.num_classes), np.int64)
@@ -193,6 +197,16 @@ class _Runner:
         params = dataclasses.replace(self.base, sigma_alpha=sigma_alpha, sigma_beta=sigma_beta)
         refined = self.crf.with_params(params).sweep(image, probs, [setting.w1 for setting in settings])
         return [counts(labels, q.argmax(axis=-1), self.num_classes, self.ignore_label) for q in refined]
+
+
+def _key(picture: Picture) -> str:
+    """Of a picture's results in the log: they are those of its scores, and scores made anew have another key."""
+    try:
+        return f"{picture.id} {zlib.crc32(pathlib.Path(picture.score).read_bytes()):08x}"
+    except OSError as error:
+        raise UserError(
+            f"score map {picture.score}: cannot be read ({error.strerror}); make it with eval --save_scores."
+        ) from error
 
 
 def search(pictures: Sequence[Picture], *, num_classes: int, read_image: Callable[[str], np.ndarray],

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import keras
 import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.evaluation.examples import read_examples
+from deeplab_tf.evaluation.examples import count_examples, read_examples
 from deeplab_tf.evaluation.inference import segment
 from deeplab_tf.evaluation.metrics import ConfusionMatrix
 from deeplab_tf.evaluation.tiles import Tiles
@@ -20,7 +21,6 @@ def confusion_of(
     examples: Iterable[Mapping],
     *,
     tile: int | Tiles | None = None,
-    total: int | None = None,
     progress: bool = True,
 ) -> ConfusionMatrix:
     """Counts true and predicted classes of whole pictures at their own size, before any CRF.
@@ -30,21 +30,23 @@ def confusion_of(
       spec: the DatasetSpec.
       examples: as `evaluate` takes them.
       tile: as `segment` takes it.
-      total: number of examples, for the time left.
       progress: whether to draw a progress bar.
 
     Raises:
       UserError: a mask does not fit its picture or the label table.
     """
     counts = ConfusionMatrix(spec.num_classes, spec.ignore_label)
-    bar = tqdm.tqdm(
-        read_examples(examples), total=total, desc="evaluation", unit="picture", leave=False, dynamic_ncols=True,
-        disable=not progress,
-    )  # fmt: skip
-    for example in bar:
-        probabilities = segment(model, example.image, tile=tile)
-        try:
-            counts.update(example.label, probabilities.argmax(axis=-1))
-        except ValueError as error:
-            raise UserError(f"{example.id}: {error}.") from error
+    with (
+        logging_redirect_tqdm(),  # log lines go above the bar
+        tqdm.tqdm(
+            read_examples(examples), total=count_examples(examples), desc="evaluation", unit="picture", leave=False,
+            dynamic_ncols=True, disable=not progress,
+        ) as bar,
+    ):  # fmt: skip
+        for example in bar:
+            probabilities = segment(model, example.image, tile=tile)
+            try:
+                counts.update(example.label, probabilities.argmax(axis=-1))
+            except ValueError as error:
+                raise UserError(f"{example.id}: {error}.") from error
     return counts

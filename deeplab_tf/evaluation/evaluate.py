@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import keras
 import numpy as np
 import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.examples import Example, count_examples, read_examples, refine_beside
@@ -21,6 +22,7 @@ from deeplab_tf.evaluation.predictor import predictor_for
 from deeplab_tf.evaluation.report import Report
 from deeplab_tf.evaluation.tally import Tally, collapse_warning
 from deeplab_tf.evaluation.tiles import Tiles
+from deeplab_tf.whole_files import check_writable, make_folder, replacing
 
 
 def evaluate(
@@ -37,7 +39,6 @@ def evaluate(
     save_scores: bool = False,
     gallery: int = 12,
     trimap: str | None = None,
-    total: int | None = None,
     settings: Mapping[str, object] | None = None,
     warnings: Sequence[str] = (),
     progress: bool = True,
@@ -50,7 +51,7 @@ def evaluate(
       model: a network of the zoo or a MultiScale.
       spec: the DatasetSpec: classes, colours, ignored label.
       examples: {"image": uint8 [height, width, 3], "label": integer [height, width], "id": text}, NumPy values or
-        a tf.data.Dataset.
+        a tf.data.Dataset; where they know their number, the progress bar tells the time left.
       out_dir: made if it is not there; gets result.json and report.html.
       scales, flip, tile: as `segment` takes them.
       crf: a DenseCRF, or None.
@@ -60,7 +61,6 @@ def evaluate(
         rounded, and the rounded ones are evaluated, so that the first run and a later one give the same figures.
       gallery: pictures in the report.
       trimap: definition of the boundary band for a curve over its width, "void" or "label_change".
-      total: number of examples, for the time left; by default asked of `examples`.
       settings: further settings, shown in the report.
       warnings: sentences to put into result.json and the report.
       progress: whether to draw a progress bar.
@@ -70,9 +70,10 @@ def evaluate(
       same after the CRF, or None), images, seconds, warnings.
 
     Raises:
-      UserError: the model's and the data set's numbers of classes differ, there are no examples, or a mask does not fit
-        its picture or the label table.
+      UserError: out_dir cannot be written, the model's and the data set's numbers of classes differ, there are no
+        examples, or a mask does not fit its picture or the label table.
     """
+    check_writable(out_dir)
     predictor = predictor_for(model, scales, flip)
     if predictor.num_classes != spec.num_classes:
         raise UserError(
@@ -102,7 +103,7 @@ def evaluate(
         spec, out_dir, crf, crf_workers, gallery, trimap, shown | dict(settings or {}), tuple(warnings)
     )
     labels = _crf_label_cache(out_dir, crf, about) if save_scores else None
-    return run(read_examples(examples), scores_of, labels, count_examples(examples, total), progress)
+    return run(examples, scores_of, labels, progress)
 
 
 def evaluate_scores(
@@ -114,7 +115,6 @@ def evaluate_scores(
     crf_workers: int = 2,
     gallery: int = 12,
     trimap: str | None = None,
-    total: int | None = None,
     settings: Mapping[str, object] | None = None,
     warnings: Sequence[str] = (),
     progress: bool = True,
@@ -122,8 +122,9 @@ def evaluate_scores(
     """As `evaluate`, over the scores that `evaluate(..., save_scores=True)` left in out_dir/scores; needs no network.
 
     Raises:
-      UserError: a picture's scores are missing or damaged.
+      UserError: out_dir cannot be written, or a picture's scores are missing or damaged.
     """
+    check_writable(out_dir)
     out_dir = pathlib.Path(out_dir)
     cache = score_cache(out_dir / "scores", None)
 
@@ -145,8 +146,7 @@ def evaluate_scores(
     run = _Run(
         spec, out_dir, crf, crf_workers, gallery, trimap, about | dict(settings or {}), tuple(warnings)
     )
-    labels = _crf_label_cache(out_dir, crf, about)
-    return run(read_examples(examples), scores_of, labels, count_examples(examples, total), progress)
+    return run(examples, scores_of, _crf_label_cache(out_dir, crf, about), progress)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,16 +162,15 @@ class _Run:
     settings: dict
     warnings: tuple[str, ...]
 
-    def __call__(
-        self, examples, scores_of, labels: PictureCache | None, total: int | None, progress: bool
-    ) -> dict:
-        start = time.monotonic()
+    def __call__(self, examples, scores_of, labels: PictureCache | None, progress: bool) -> dict:
+        start, total = time.monotonic(), count_examples(examples)
         tally = Tally(self.spec, self.crf is not None, self.gallery, self.trimap)
-        scored = ((example, scores_of(example)) for example in examples)
+        scored = ((example, scores_of(example)) for example in read_examples(examples))
         refined = refine_beside(scored, self._refine(labels), self.crf_workers)
-        with tqdm.tqdm(
-            refined, total=total, disable=not progress, unit="picture", dynamic_ncols=True
-        ) as bar:
+        with (
+            logging_redirect_tqdm(),  # log lines go above the bar
+            tqdm.tqdm(refined, total=total, disable=not progress, unit="picture", dynamic_ncols=True) as bar,
+        ):
             for example, before, after in bar:
                 try:
                     tally.add(example.id, example.image, example.label, before, after)
@@ -204,7 +203,7 @@ class _Run:
         settings = {"data set": self.spec.name} | self.settings | {"crf": _describe_crf(self.crf)}
         result = {"dataset": self.spec.name, **tally.rates(), "seconds": seconds, "warnings": warnings}
         result["settings"] = {name: _plain(value) for name, value in settings.items()}
-        self.out_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self.out_dir)
         Report(
             title=f"{self.settings.get('model', 'scores')} on {self.spec.name}",
             class_names=self.spec.class_names,
@@ -218,9 +217,9 @@ class _Run:
             trimap_before=tally.trimap_before,
             trimap_after=tally.trimap_after,
         ).write(self.out_dir / "report.html")
-        temporary = self.out_dir / f".result.json.{os.getpid()}"
-        temporary.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
-        os.replace(temporary, self.out_dir / "result.json")
+        text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+        with replacing(self.out_dir / "result.json") as partial:
+            partial.write_text(text)
         return result
 
 

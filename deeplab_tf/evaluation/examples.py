@@ -35,10 +35,8 @@ def read_examples(examples: Iterable[Mapping]) -> Iterator[Example]:
         yield Example(id, image, label)
 
 
-def count_examples(examples: Iterable, total: int | None) -> int | None:
-    """`total`, or the length of `examples` where it knows it."""
-    if total is not None:
-        return total
+def count_examples(examples: Iterable) -> int | None:
+    """The length of `examples` where it knows it."""
     try:
         return len(examples)
     except TypeError:

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from PIL import Image
 
+from deeplab_tf.whole_files import make_folder, replacing, unwritable
+
 _ABOUT = "about.json"
 
 
@@ -26,6 +28,9 @@ class PictureCache:
       suffix: of the files, with the dot.
       read: path -> array.
       write: (path, array); the file appears whole or not at all.
+
+    Raises:
+      UserError: the folder cannot be written.
     """
 
     def __init__(
@@ -43,9 +48,10 @@ class PictureCache:
         about = json.loads(json.dumps(about))
         if _read_about(self.folder) != about:
             if (self.folder / _ABOUT).exists():  # never a folder that is not one of ours
-                shutil.rmtree(self.folder)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / _ABOUT).write_text(json.dumps(about, indent=1) + "\n")
+                _remove(self.folder)
+            make_folder(self.folder)
+            with replacing(self.folder / _ABOUT) as partial:
+                partial.write_text(json.dumps(about, indent=1) + "\n")
 
     def path(self, id: str) -> pathlib.Path:
         """The file of a picture; an id may contain folders ("frankfurt/frankfurt_000000_000294")."""
@@ -64,9 +70,9 @@ class PictureCache:
         return array if array.shape[:2] == tuple(size) else None
 
     def put(self, id: str, array: np.ndarray) -> None:
-        """Keeps the array of a picture."""
+        """Keeps the array of a picture; UserError where the folder or the disk refuses."""
         path = self.path(id)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self._write(path, array)
 
 
@@ -98,6 +104,13 @@ def network_digest(model: keras.Model) -> str:
 _GEOMETRY = ("rate", "dilation_rate", "strides", "stride", "kernel_size", "pool_size", "padding", "epsilon")
 
 
+def _remove(folder: pathlib.Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
 def _read_about(folder: pathlib.Path) -> dict | None:
     try:
         return json.loads((folder / _ABOUT).read_text())
@@ -111,7 +124,6 @@ def _read_labels(path: pathlib.Path) -> np.ndarray:
 
 
 def _write_labels(path: pathlib.Path, labels: np.ndarray) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     kind = np.uint8 if labels.max(initial=0) < 256 else np.uint16
-    Image.fromarray(labels.astype(kind)).save(temporary, "PNG")
-    os.replace(temporary, path)
+    with replacing(path) as partial:
+        Image.fromarray(labels.astype(kind)).save(partial, "PNG")

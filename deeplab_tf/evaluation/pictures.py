@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import io
 import os
 import pathlib
@@ -11,13 +12,14 @@ import keras
 import numpy as np
 import tqdm
 from PIL import Image
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from deeplab_tf.crf.stage import refine_stream
 from deeplab_tf.datasets.pictures import read_image
+from deeplab_tf.datasets.samples import IMAGE_SUFFIXES, is_picture_name
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.inference import segment
-
-SUFFIXES = (".jpg", ".jpeg", ".png")
+from deeplab_tf.whole_files import make_folder, replacing
 
 
 def find_pictures(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
@@ -29,9 +31,9 @@ def find_pictures(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
     pictures = []
     for path in map(pathlib.Path, paths):
         if path.is_dir():
-            inside = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES)
+            inside = sorted(entry for entry in path.iterdir() if is_picture_name(entry.name))
             if not inside:
-                raise UserError(f"{path}: holds no picture, expected {', '.join(SUFFIXES)} files; name another folder.")
+                raise UserError(f"{path}: holds no picture, expected {', '.join(IMAGE_SUFFIXES)} files; name another folder.")
             pictures += inside
         elif path.is_file():
             pictures.append(path)
@@ -55,13 +57,13 @@ def predict_pictures(
     crf_workers: int = 2,
     overwrite: bool = False,
 ) -> list[pathlib.Path]:
-    """Writes NAME.png (a palette PNG of ids) and NAME_overlay.jpg for every picture.
+    """Writes NAME.png (a palette PNG of ids) and NAME_overlay.jpg for every picture, both or neither.
 
     The CRF of one picture runs beside the network of the next.
 
     Args:
       model: a network of the zoo or a MultiScale.
-      pictures: files; two of the same name are an error, as their results would be.
+      pictures: files; two of the same name are an error, as their results would be, and none is ever replaced by a result.
       out_dir: made if it is not there.
       palette: RGB by class.
       ids: what the label maps hold for each class, 0 to 255; None: 0, 1, 2, …
@@ -74,7 +76,8 @@ def predict_pictures(
       The label maps' paths.
 
     Raises:
-      UserError: a picture that does not decode, results that are there already, two pictures of one name, an id above 255.
+      UserError: a picture that does not decode, results that are there already or would replace a picture, two pictures
+        of one name, an id above 255, a folder or disk that refuses.
     """
     out_dir = pathlib.Path(out_dir)
     ids = tuple(range(len(palette)) if ids is None else ids)
@@ -82,7 +85,7 @@ def predict_pictures(
         raise UserError(f"label ids: got {max(ids)}, expected at most 255 in a palette PNG; write class ids instead.")
     targets = _targets(pictures, out_dir, overwrite)
     read_image(pictures[0])  # a wrong first file ends before anything is made
-    _make_folder(out_dir)
+    make_folder(out_dir)
 
     def stream():
         for picture, target in zip(pictures, targets, strict=True):
@@ -90,8 +93,9 @@ def predict_pictures(
             yield (image, target), image, segment(model, image, flip=flip, tile=tile)
 
     refined = refine_stream(crf or _as_they_are, stream(), crf_workers, ahead=crf_workers)
-    for (image, target), probabilities in tqdm.tqdm(refined, total=len(pictures), unit="picture", dynamic_ncols=True):
-        _write(image, probabilities.argmax(axis=-1), target, palette, ids)
+    with logging_redirect_tqdm(), tqdm.tqdm(refined, total=len(pictures), unit="picture", dynamic_ncols=True) as bar:
+        for (image, target), probabilities in bar:
+            _write(image, probabilities.argmax(axis=-1), target, palette, ids)
     return targets
 
 
@@ -102,19 +106,22 @@ def _as_they_are(image: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 def _targets(pictures, out_dir, overwrite) -> list[pathlib.Path]:
     targets = [out_dir / f"{picture.stem}.png" for picture in pictures]
+    sources, named = {picture.resolve() for picture in pictures}, collections.Counter(targets)
     for picture, target in zip(pictures, targets, strict=True):
-        if targets.count(target) > 1:
+        if named[target] > 1:
             raise UserError(f"{picture}: another picture has the same name and would be written to {target}; run them apart.")
-        if target.exists() and not overwrite:
-            raise UserError(f"{target} is there already; give --overwrite or another --out.")
+        for result in (target, _overlay(target)):
+            if result.resolve() in sources:
+                raise UserError(f"{result}: one of the pictures would be replaced by a result; choose another --out.")
+    for target in targets:
+        for result in (target, _overlay(target)):
+            if result.exists() and not overwrite:
+                raise UserError(f"{result} is there already; give --overwrite or another --out.")
     return targets
 
 
-def _make_folder(out_dir: pathlib.Path) -> None:
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out_dir}: cannot be made ({error.strerror}); choose another folder.") from error
+def _overlay(target: pathlib.Path) -> pathlib.Path:
+    return target.with_name(f"{target.stem}_overlay.jpg")
 
 
 def _write(image: np.ndarray, labels: np.ndarray, target: pathlib.Path, palette, ids) -> None:
@@ -123,17 +130,15 @@ def _write(image: np.ndarray, labels: np.ndarray, target: pathlib.Path, palette,
     values = np.array(ids, np.uint8)[labels]
     label_map = Image.fromarray(values, "P")
     label_map.putpalette(colors.tobytes())
-    _save(label_map, target, "PNG")
     blend = (image.astype(np.float32) + colors[values]) / 2
-    _save(Image.fromarray(blend.astype(np.uint8)), target.with_name(f"{target.stem}_overlay.jpg"), "JPEG", quality=90)
+    png = _encoded(label_map, "PNG")
+    jpeg = _encoded(Image.fromarray(blend.astype(np.uint8)), "JPEG", quality=90)
+    with replacing(target) as label_file, replacing(_overlay(target)) as overlay_file:
+        label_file.write_bytes(png)
+        overlay_file.write_bytes(jpeg)
 
 
-def _save(picture: Image.Image, path: pathlib.Path, kind: str, **options) -> None:
+def _encoded(picture: Image.Image, kind: str, **options) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, kind, **options)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(stream.getvalue())
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); free the disk or choose another folder.") from error
+    return stream.getvalue()

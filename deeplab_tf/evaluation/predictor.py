@@ -1,8 +1,8 @@
 """From pictures to class probabilities, as a TensorFlow graph.
 
 `segment` and the exported SavedModel both run this, so they cannot differ. The one rule for pictures of any size: pad
-at the bottom and on the right with the mean pixel to 8n+1 (output stride times n, plus one; four times that where
-several scales are fused, so that the published scales land on whole pixels), up-sample the logits with aligned
+at the bottom and on the right with the mean pixel to 8n+1 (output stride times n, plus one; `zoo.size_multiple` where there
+are other scales, 32n+1 for the published ones), up-sample the logits with aligned
 corners to the padded size, cut back to the picture, softmax.
 """
 
@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from deeplab_tf.layers import MEAN_RGB, resize_align_corners
 from deeplab_tf.models.multi_scale import MultiScale
+from deeplab_tf.models.zoo import size_multiple
 
 _PROBE_SIDE = 257  # 2^8 + 1: its score map has 256 / output_stride + 1 rows
 
@@ -46,7 +47,7 @@ class Predictor:
         self.network = network
         self._fused = network if scales == (1.0,) else MultiScale(network, scales)
         self.num_classes, self.output_stride = _probe(network)
-        self.multiple = self.output_stride * (4 if len(scales) > 1 else 1)
+        self.multiple = size_multiple(self.output_stride, scales)
         # Sizes are left open: one trace serves every picture, so a set of many sizes neither retraces nor leaks.
         pictures = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
         self.run = tf.function(self.probabilities, input_signature=[pictures])

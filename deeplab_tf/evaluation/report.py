@@ -6,7 +6,6 @@ import dataclasses
 import html
 import math
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,6 +15,7 @@ from deeplab_tf.evaluation.metrics import ConfusionMatrix
 from deeplab_tf.evaluation.report_chart import boundary_section
 from deeplab_tf.evaluation.report_style import STYLE
 from deeplab_tf.evaluation.trimap import TrimapCurve
+from deeplab_tf.whole_files import replacing
 
 _MAX_NUMBERED_CLASSES = 24  # a heat map of more classes has cells too small for numbers
 
@@ -49,11 +49,14 @@ class Report:
     trimap_after: TrimapCurve | None = None
 
     def write(self, path: str | os.PathLike) -> None:
-        """Writes the page; a reader never sees half of it."""
-        path = pathlib.Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(self.html(), encoding="utf-8")
-        os.replace(temporary, path)
+        """Writes the page; a reader never sees half of it.
+
+        Raises:
+          UserError: the folder or the disk refuses.
+        """
+        page = self.html()
+        with replacing(path) as partial:
+            partial.write_text(page, encoding="utf-8")
 
     def html(self) -> str:
         """The page; pictures and style are inside."""

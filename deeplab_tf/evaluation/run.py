@@ -10,7 +10,7 @@ from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.datasets import sources
 from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
 from deeplab_tf.experiment import crf_params_of, load_run
-from deeplab_tf.runs import data_dir_of
+from deeplab_tf.runs import data_dir_of, load_spec, shared_pictures
 from deeplab_tf.weights import records
 
 
@@ -28,9 +28,10 @@ def evaluate_run(
     Returns:
       What result.json holds.
     """
-    run = load_run(workdir, config)
     split, settings = config.data.eval_split, config.eval
-    where = (run.spec, data_dir_of(config), split)
+    run = None if cached_scores else load_run(workdir, config)
+    spec = load_spec(workdir) if run is None else run.spec
+    where = (spec, data_dir_of(config), split)
     # One thread each: the worker pool runs pictures side by side.
     crf = DenseCRF(crf_params_of(config), threads=1) if settings.crf else None
     shared = {
@@ -39,20 +40,25 @@ def evaluate_run(
         "crf_workers": settings.crf_workers,
         "gallery": settings.gallery,
         "trimap": settings.trimap,
-        "settings": {"split": split, "checkpoint": run.checkpoint.name},
+        "settings": {"split": split} | ({"checkpoint": run.checkpoint.name} if run else {}),
         "warnings": _contamination(config, split),
     }
     examples = sources.evaluation(*where, limit=settings.max_images)
     with sources.errors(*where):
         if cached_scores:
-            return evaluate_scores(run.spec, examples, **shared)
+            return evaluate_scores(spec, examples, **shared)
         return evaluate(
-            run.model, run.spec, examples, flip=settings.flip, tile=settings.tile, save_scores=save_scores, **shared
+            run.model, spec, examples, flip=settings.flip, tile=settings.tile, save_scores=save_scores, **shared
         )
 
 
 def _contamination(config: ExperimentConfig, split: str) -> tuple[str, ...]:
-    """Warns where the initial weights were trained on the pictures that are now evaluated."""
-    weights = config.model.weights
+    """Warns where the run or its initial weights were trained on the pictures that are now evaluated."""
+    shared, data, weights = shared_pictures(config, split), config.data, config.model.weights
+    said = ()
+    if shared:
+        said = (f"{split}: the run was trained on {shared:,} of these pictures ({data.train_split}), so the figures say little "
+                "about others; evaluate on another split",)
     record = records.RECORDS.get(weights) or records.find_record(weights) if weights else None
-    return record.warnings() if record and record.contains_val and split == "val" else ()
+    known = record and record.contains_val and data.dataset == "voc2012" and split == "val"
+    return said + (record.warnings() if known else ())

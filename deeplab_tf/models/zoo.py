@@ -6,6 +6,7 @@ Standard library only, so that names can be checked before TensorFlow is importe
 from __future__ import annotations
 
 import dataclasses
+import fractions
 
 from deeplab_tf.errors import UserError
 
@@ -67,6 +68,16 @@ def get_preset(name: str) -> Preset:
     if name not in PRESETS:
         raise UserError(f"model: got {name!r}, expected one of {', '.join(PRESETS)}; choose one of these.")
     return PRESETS[name]
+
+
+def size_multiple(output_stride: int, scales: tuple[float, ...] = (1.0,)) -> int:
+    """Pictures of this many pixels times n, plus one, have whole score maps with aligned corners at all `scales`.
+
+    8 at output stride 8; 32 for several scales, as the published 0.5, 0.75, 1 need it; 16 for the scale 0.5 alone.
+    """
+    if len(scales) > 1:
+        return output_stride * 4
+    return output_stride * fractions.Fraction(scales[0]).limit_denominator(16).denominator
 
 
 def scaled_rates(rates: tuple[int, ...], kernel_size: int, output_stride: int) -> tuple[int, ...]:

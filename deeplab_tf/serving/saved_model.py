@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.inference import segment
 from deeplab_tf.evaluation.predictor import Predictor
 from deeplab_tf.serving.signatures import SegmentationModule
+from deeplab_tf.whole_files import check_writable, make_folder, unwritable
 
 METADATA_FILE = "assets.extra/deeplab_tf.json"
 _SIZES = ((37, 52), (64, 41))  # compared at export: off the padded grid, portrait and landscape
@@ -57,24 +59,28 @@ def export_saved_model(
       The largest differences found: "probabilities", "logits" (absolute) and "labels" (share of the pixels).
 
     Raises:
-      UserError: `path` is there and `overwrite` is not given, or holds something else than a SavedModel.
+      UserError: `path` is there and `overwrite` is not given, or holds something else than a SavedModel; its folder cannot
+        be written, or the disk is full.
       ValueError: the number of names or colours is not the number of classes.
       RuntimeError: the written model does not answer as `segment` does; nothing is left behind.
     """
     path = pathlib.Path(path)
-    _check_target(path, overwrite)
+    check_target(path, overwrite)
     predictor = Predictor(model, scales, flip)
     about = _metadata(predictor, class_names, palette, metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    make_folder(path.parent)
+    with _writing(path):
+        temporary = pathlib.Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         module = SegmentationModule(predictor)
-        tf.saved_model.save(module, str(temporary), signatures=module.signatures())
-        (temporary / METADATA_FILE).parent.mkdir(exist_ok=True)
-        (temporary / METADATA_FILE).write_text(about)
+        with _writing(path):
+            tf.saved_model.save(module, str(temporary), signatures=module.signatures())
+            (temporary / METADATA_FILE).parent.mkdir(exist_ok=True)
+            (temporary / METADATA_FILE).write_text(about)
         differences = compare(temporary, model, scales, flip)
-        temporary.chmod(0o755)
-        _move(temporary, path)
+        with _writing(path):
+            temporary.chmod(0o755)
+            _move(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return differences
@@ -145,13 +151,40 @@ def _metadata(predictor: Predictor, class_names, palette, metadata) -> str:
         "palette": None if palette is None else [[int(level) for level in color] for color in palette],
         "scales": list(predictor.scales),
         "flip": predictor.flip,
-        "output_stride": predictor.output_stride,
+        "output_stride": _logit_stride(predictor),
         "padding": f"bottom and right, mean pixel, to {predictor.multiple}n+1",
     }
     return json.dumps(about | {"metadata": dict(metadata or {})}, indent=1) + "\n"
 
 
-def _check_target(path: pathlib.Path, overwrite: bool) -> None:
+def _logit_stride(predictor: Predictor) -> float:
+    """Picture pixels per row of the logits: several scales are fused at the size of scale 1, a single one keeps its own."""
+    stride = predictor.output_stride
+    if len(predictor.scales) == 1:
+        stride /= predictor.scales[0]
+    return int(stride) if stride == int(stride) else stride
+
+
+@contextlib.contextmanager
+def _writing(path: pathlib.Path) -> Iterator[None]:
+    """The disk's refusal as the one sentence, whether Python or TensorFlow met it."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
+    except tf.errors.OpError as error:
+        reason = error.message.split("; ")[-1].split(" [Op:")[0]  # "{{…}} FILE; No space left on device [Op:SaveV2]"
+        raise unwritable(path, OSError(" ".join(reason.split()))) from error
+
+
+def check_target(path: str | os.PathLike, overwrite: bool) -> None:
+    """Refuses a path that `export_saved_model` would not write to.
+
+    Raises:
+      UserError: as `export_saved_model` says.
+    """
+    path = pathlib.Path(path)
+    check_writable(path.parent)
     if not path.exists() and not path.is_symlink():
         return
     if not path.is_dir():

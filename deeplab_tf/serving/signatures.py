@@ -37,7 +37,8 @@ class SegmentationModule(tf.Module):
     def serve_logits(self, images):
         """uint8 RGB [batch, height, width, 3] -> logits [batch, rows, columns, K] of the padded pictures.
 
-        Row i, column j is the pixel (output_stride * i, output_stride * j). Not flipped, not up-sampled.
+        Row i, column j is the pixel (s * i, s * j) with s the output stride, divided by the scale where there is a single
+        one (`output_stride` in assets.extra/deeplab_tf.json). Not flipped, not up-sampled.
         """
         return {"logits": self._predictor.logits(images)}
 

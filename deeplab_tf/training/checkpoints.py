@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import os
 import pathlib
+import tokenize  # NumPy reads an array's header with it
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -18,12 +19,13 @@ import numpy as np
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.weights.loading import canonical_variables
+from deeplab_tf.whole_files import make_folder, replacing
 
 _log = logging.getLogger(__name__)
 _STEP = "training/step"
 _TRAINED = "training/variables"
 _LOSSES = "training/losses"
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError)
+_DAMAGE = (zipfile.BadZipFile, zlib.error, tokenize.TokenError, EOFError, OSError, ValueError, KeyError)
 
 
 def state_variables(model) -> dict[str, object]:
@@ -82,6 +84,8 @@ class Checkpoints:
         trained = [name for name, variable in variables.items() if id(variable) in trainable]
         path = self.folder / name
         about = {_STEP: np.int64(step), _TRAINED: np.array(trained), _LOSSES: np.array(losses, np.float64)}
+        for unfinished in self.folder.glob(".*.partial"):  # left by a run that was killed while it wrote
+            unfinished.unlink()
         write_npz(path, arrays | about)
         return path
 
@@ -98,8 +102,8 @@ class Checkpoints:
                     arrays = {name: file[name] for name in file.files}
                 losses = tuple(arrays.pop(_LOSSES, np.array([])).tolist())
                 return SavedState(path, int(arrays.pop(_STEP)), tuple(arrays.pop(_TRAINED).tolist()), losses, arrays)
-            except _DAMAGE as error:
-                _log.warning("%s is damaged (%s): falling back to the checkpoint before it", path, error)
+            except _DAMAGE:
+                _log.warning("%s is damaged: falling back to the checkpoint before it", path)
         if paths:
             raise UserError(f"{self.folder}: none of its {len(paths)} checkpoints can be read; delete them to start anew.")
         return None
@@ -168,15 +172,8 @@ def write_npz(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
     Raises:
       UserError: the disk refuses.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written ({error.strerror}); free the disk or choose another folder.") from error
-
+    make_folder(path.parent)
+    with replacing(path) as partial, open(partial, "wb") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())

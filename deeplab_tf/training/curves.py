@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import pathlib
 
 import cv2
 import numpy as np
+
+from deeplab_tf.whole_files import replacing
 
 _WIDTH, _PANEL, _LEFT, _RIGHT, _TOP, _BOTTOM = 960, 230, 74, 20, 34, 30  # pixels
 _INK, _GRID, _PALE, _STRONG = (60, 60, 60), (228, 228, 228), (214, 190, 160), (160, 90, 20)  # BGR
@@ -17,11 +18,13 @@ _SMOOTH = 0.9  # weight of the past in the strong line
 
 def draw_curves(log_file: pathlib.Path, out: pathlib.Path) -> pathlib.Path | None:
     """Writes a PNG with a panel each for the data loss (pale: as logged, strong: smoothed), the learning rate and, where there
-    are evaluations, the mean IoU. Returns `out`, None where the log has fewer than two lines.
+    are evaluations, the mean IoU. Returns `out`, None where there is no log or one of fewer than two lines.
 
     Raises:
-      OSError: the disk refuses; what was there stays.
+      UserError: the disk refuses; what was there stays.
     """
+    if not log_file.exists():
+        return None
     lines = [json.loads(line) for line in log_file.read_text(encoding="utf-8").splitlines()]
     steps = [line for line in lines if "loss" in line]
     evaluations = [line for line in lines if "mean_iou" in line]
@@ -36,9 +39,9 @@ def draw_curves(log_file: pathlib.Path, out: pathlib.Path) -> pathlib.Path | Non
     if evaluations:
         percent = [100 * line["mean_iou"] for line in evaluations]
         panels.append(_panel("mean IoU of the evaluations, %", last, [([e["step"] for e in evaluations], percent, _STRONG)]))
-    partial = out.with_name(f".{out.name}")
-    partial.write_bytes(cv2.imencode(".png", np.concatenate(panels))[1].tobytes())
-    os.replace(partial, out)
+    png = cv2.imencode(".png", np.concatenate(panels))[1].tobytes()
+    with replacing(out) as partial:
+        partial.write_bytes(png)
     return out
 
 
@@ -54,7 +57,7 @@ def _smoothed(values: list[float]) -> list[float]:
 def _panel(title: str, last: int, curves: list[tuple[list[int], list[float], tuple[int, int, int]]]) -> np.ndarray:
     """uint8 [230, 960, 3] BGR: axes with round numbers, a line for each (steps, values, colour)."""
     picture = np.full((_PANEL, _WIDTH, 3), 255, np.uint8)
-    ticks = _round_numbers(0.0, max(max(values) for _, values, _ in curves))
+    ticks = _round_numbers(0.0, max(max(values) for _, values, _ in curves) or 1.0)  # an axis even where all is 0
     height, width = _PANEL - _TOP - _BOTTOM, _WIDTH - _LEFT - _RIGHT
 
     def x(step):

@@ -58,14 +58,12 @@ def subsample_labels(labels: tf.Tensor, size) -> tf.Tensor:
     Raises:
       InvalidArgumentError: (H - 1) / (h - 1) is not the same whole number for both sides.
     """
-    extent = tf.shape(labels)[1:3]
-    step = (extent[0] - 1) // tf.maximum(size[0] - 1, 1)
-    step = tf.maximum(step, 1)
-    small = labels[:, ::step, ::step]
+    last, last_small = tf.shape(labels)[1:3] - 1, tf.convert_to_tensor(size) - 1
+    step = tf.maximum(last[0] // tf.maximum(last_small[0], 1), 1)
     tf.debugging.assert_equal(
-        tf.shape(small)[1:3], size, "labels do not sub-sample to the logits by a whole step: take crops of 8n+1"
+        last, step * last_small, "labels do not sub-sample to the logits by a whole step: take crops of 8n+1"
     )
-    return small
+    return labels[:, ::step, ::step]
 
 
 def multi_scale_losses(labels: tf.Tensor, outputs: Sequence[tf.Tensor], scales: Sequence[float], **options) -> list:

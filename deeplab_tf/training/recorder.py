@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import pathlib
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
 import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from deeplab_tf.evaluation.metrics import ConfusionMatrix
 from deeplab_tf.training.board import Board
+from deeplab_tf.whole_files import replacing, unwritable
 
 
 class Recorder:
@@ -53,10 +54,13 @@ class Recorder:
         self._since = time.monotonic()
 
     def __enter__(self):
+        self._context = contextlib.ExitStack()
+        self._context.enter_context(logging_redirect_tqdm())  # log lines go above the bar
         return self
 
     def __exit__(self, *exception):
         self._bar.close()
+        self._context.close()
         if self.board:
             self.board.close()
 
@@ -80,13 +84,15 @@ class Recorder:
         self._bar.update()
 
     def write(self, step: int) -> None:
-        """A log line over the steps since the last one; its input_wait is the share of the time that steps waited for data."""
+        """A log line over the steps since the last one; its input_wait is the share of the time that steps waited for data,
+        predicted and labelled are the classes' shares of the valid positions of the last step."""
         seconds = time.monotonic() - self._since
         self.last_loss = sum(self.losses) / len(self.losses)
         line = {
             "step": step, "loss": self.last_loss, "losses": self._latest["losses"].numpy().tolist(),
             "decay_loss": float(self._latest["decay_loss"]), "learning_rate": self._rate,
             "images_per_second": self._images / seconds, "input_wait": self._waited / seconds,
+            **{name: self._shares(self._latest[name].numpy()) for name in ("predicted", "labelled")},
         }  # fmt: skip
         self._write_line(line)
         self._bar.set_postfix(
@@ -95,6 +101,11 @@ class Recorder:
         if self.board:
             self.board.scalars(step, line)
         self.losses, self._images, self._waited, self._since = [], 0, 0.0, time.monotonic()
+
+    def _shares(self, counts) -> dict[str, float]:
+        """Of the classes that occur, by name."""
+        total = max(int(counts.sum()), 1)
+        return {name: int(count) / total for name, count in zip(self.class_names, counts, strict=True) if count}
 
     def evaluated(self, step: int, counts: ConfusionMatrix) -> bool:
         """A log line about an evaluation; returns whether it is the best one so far."""
@@ -119,9 +130,13 @@ class Recorder:
             self.board.pictures(step, model, batch)
 
     def _write_line(self, line: dict) -> None:
-        if self.log_file is not None:
+        if self.log_file is None:
+            return
+        try:
             with open(self.log_file, "a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise unwritable(self.log_file, error) from error
 
 
 def _forget_after(log_file: pathlib.Path, start: int) -> list[dict]:
@@ -134,7 +149,6 @@ def _forget_after(log_file: pathlib.Path, start: int) -> list[dict]:
             line = json.loads(text)
             if line["step"] <= start:
                 kept.append(line)
-    partial = log_file.with_name(f".{log_file.name}.partial")
-    partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    os.replace(partial, log_file)
+    with replacing(log_file) as partial:
+        partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
     return kept

@@ -15,7 +15,7 @@ from deeplab_tf.datasets.statistics import median_frequency_weights
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.confusion import confusion_of
 from deeplab_tf.experiment import model_of
-from deeplab_tf.runs import data_dir_of, dataset_of, load_config, save_description
+from deeplab_tf.runs import data_dir_of, dataset_of, load_config, load_spec, save_description
 from deeplab_tf.training.board import open_board
 from deeplab_tf.training.checkpoints import Checkpoints, state_variables
 from deeplab_tf.training.curves import draw_curves
@@ -28,6 +28,7 @@ from deeplab_tf.training.solver import CaffeSGD
 from deeplab_tf.training.step import make_step
 from deeplab_tf.training.strategies import Devices, open_devices
 from deeplab_tf.weights.loading import load_weights
+from deeplab_tf.whole_files import make_folder
 
 _log = logging.getLogger(__name__)
 _MAY_DIFFER = {
@@ -60,12 +61,13 @@ def train(config: ExperimentConfig, workdir: str | os.PathLike) -> dict:
 
 def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) -> dict:
     solver, spec = config.solver, dataset_of(config)
+    _log.info("%s", _arithmetic(spec))
+    _require_classes(solver.ignore_classes or (), spec)
     split = (spec, data_dir_of(config), config.data.train_split)
-    class_weights = _class_weights(solver.class_weights, *split)
-    if (workdir / "config.json").exists():
-        _refuse_other_experiment(config, workdir)
     checkpoints = Checkpoints(workdir / "checkpoints", solver.keep_checkpoints)
     saved = checkpoints.newest()
+    if saved:
+        _refuse_other_experiment(config, spec, workdir)
     start = saved.step if saved else 0
     _require_same_start(devices, start, workdir)
 
@@ -74,8 +76,10 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
         model = model_of(config, spec.num_classes)
         _unfreeze(model, saved.trained if saved else _initial_weights(model, config))
         optimizer = _optimizer(solver)
+    class_weights = None
     if start < solver.steps:
         _plan(config, model, solver.steps - start, devices.workers)
+        class_weights = _class_weights(solver.class_weights, *split)
     step = make_step(
         model, optimizer, iter_size=solver.iter_size, ignore_label=spec.ignore_label, class_weights=class_weights,
         ignore_classes=solver.ignore_classes or (), recompute=solver.recompute, strategy=devices.strategy,
@@ -85,7 +89,8 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
         _log.info("resuming %s after step %d", workdir, start)
     chief = devices.worker == 0
     if chief:
-        _open_workdir(config, spec, workdir)
+        make_folder(workdir)
+        save_description(workdir, config, spec)
     if start >= solver.steps:
         return {"step": start, "loss": None, "interrupted": False, "checkpoint": str(checkpoints.paths()[0])}
     batches = sources.training(
@@ -152,9 +157,7 @@ def _evaluation(config: ExperimentConfig, model, spec: DatasetSpec, progress: bo
     def evaluate():
         with sources.errors(*split):
             examples = sources.evaluation(*split, limit=config.solver.eval_images)
-            return confusion_of(
-                model, spec, examples, tile=config.eval.tile, total=config.solver.eval_images, progress=progress
-            )
+            return confusion_of(model, spec, examples, tile=config.eval.tile, progress=progress)
 
     return evaluate
 
@@ -191,20 +194,29 @@ def _unfreeze(model, names: tuple[str, ...]) -> None:
             variable.trainable = True
 
 
-def _open_workdir(config: ExperimentConfig, spec: DatasetSpec, workdir: pathlib.Path) -> None:
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        save_description(workdir, config, spec)
-    except OSError as error:
-        raise UserError(f"--workdir {workdir}: cannot be written ({error.strerror}); choose another folder.") from error
+def _arithmetic(spec: DatasetSpec) -> str:
+    """Which labels are classes: whether background counts is what users ask most."""
+    names = ", ".join(f"{number} {name}" for number, name in enumerate(spec.class_names))
+    return f"{spec.name}: {spec.num_classes} classes ({names}); {spec.ignore_label} is void, neither trained nor counted"
 
 
-def _refuse_other_experiment(config: ExperimentConfig, workdir: pathlib.Path) -> None:
+def _require_classes(ignored: tuple[int, ...], spec: DatasetSpec) -> None:
+    if ignored and (max(ignored) >= spec.num_classes or len(set(ignored)) >= spec.num_classes):
+        raise UserError(
+            f"--ignore_classes: got {','.join(map(str, ignored))}, expected some, not all, of the train ids 0 to "
+            f"{spec.num_classes - 1} of {spec.name}; correct the list."
+        )
+
+
+def _refuse_other_experiment(config: ExperimentConfig, spec: DatasetSpec, workdir: pathlib.Path) -> None:
     there, here = load_config(workdir).flat(), config.flat()
     changed = [
         f"{name} {there[name]!r} there, {here[name]!r} now"
         for name in here
         if there[name] != here[name] and name not in _MAY_DIFFER
     ]
+    before, now = load_spec(workdir).class_names, spec.class_names
+    if before != now:
+        changed.append(f"classes {', '.join(before)} there, {', '.join(now)} now")
     if changed:
         raise UserError(f"--workdir {workdir} holds another experiment ({'; '.join(changed)}); choose another folder.")

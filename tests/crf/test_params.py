@@ -1,10 +1,11 @@
 """Parameters, presets and preset files."""
 
+import dataclasses
 import json
 
 import pytest
 
-from deeplab_tf.crf.params import PRESETS, CrfParams, get_preset, load_preset, save_preset
+from deeplab_tf.crf.params import NORMALIZATIONS, PRESETS, CrfParams, get_preset, load_preset, save_preset
 from deeplab_tf.errors import UserError
 
 
@@ -18,8 +19,9 @@ def test_refuses_values_out_of_range_by_name(values):
 
 
 def test_defaults_are_the_published_resnet():
-    assert CrfParams() == get_preset("resnet101_voc2012") == CrfParams(4, 67, 3, 3, 1, 10, "symmetric")
-    assert get_preset("vgg16_largefov_v1_voc2012") == CrfParams(4, 121, 5, 3, 3)
+    assert CrfParams() == CrfParams(4, 67, 3, 3, 1, 10, "symmetric")
+    assert get_preset("resnet101_voc2012") == CrfParams(4, 67, 3, 3, 1, 10, "after")
+    assert get_preset("vgg16_largefov_v1_voc2012") == CrfParams(4, 121, 5, 3, 3, 10, "after")
     with pytest.raises(UserError, match="resnet101_voc2012"):
         get_preset("resnet")
 
@@ -29,6 +31,13 @@ def test_preset_files_come_back(tmp_path, name):
     save_preset(tmp_path / "preset.json", PRESETS[name])
     assert load_preset(tmp_path / "preset.json") == PRESETS[name]
     assert [path.name for path in tmp_path.iterdir()] == ["preset.json"]
+
+
+def test_every_parameter_tells_what_it_is():
+    told = {field.name: field.metadata for field in dataclasses.fields(CrfParams)}
+    assert all(one["help"].startswith("CRF: ") for one in told.values())
+    assert "pixels" in told["sigma_alpha"]["help"] and "grey levels" in told["sigma_beta"]["help"]
+    assert told["normalization"]["choices"] == NORMALIZATIONS and told["w1"]["choices"] is None
 
 
 @pytest.mark.parametrize("content", ["{", "[]", json.dumps({"w3": 1}), json.dumps({"w1": -1})])

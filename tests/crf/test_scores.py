@@ -1,5 +1,7 @@
 """Cached scores, the stage beside the network, and the strip of Fig. 5."""
 
+import contextlib
+import itertools
 import threading
 
 import numpy as np
@@ -30,13 +32,29 @@ def test_scores_come_back_within_a_thousandth(tmp_path):
 def test_refuses_broken_files_and_no_probabilities(tmp_path):
     (tmp_path / "b.npz").write_bytes(b"no zip")
     np.savez(tmp_path / "c.npz", other=np.zeros(3))
-    for name in ("b.npz", "c.npz", "missing.npz"):
-        with pytest.raises(UserError, match=name):
+    save_scores(tmp_path / "whole.npz", make_picture(40, 50, 21)[1])
+    data = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(data[: len(data) // 2])
+    (tmp_path / "empty.npz").write_bytes(b"")
+    for name in ("b.npz", "c.npz", "cut.npz", "empty.npz"):
+        with pytest.raises(UserError, match=f"{name}: is damaged or no score map; make it anew with eval --save_scores.$"):
             load_scores(tmp_path / name)
+    with pytest.raises(UserError, match="missing.npz: is not there; write it with eval --save_scores"):
+        load_scores(tmp_path / "missing.npz")
     for probs in (np.zeros((3, 4)), np.full((2, 2, 2), 5.0), np.full((2, 2, 2), np.nan)):
         with pytest.raises(ValueError, match="probs"):
             save_scores(tmp_path / "d.npz", probs)
     assert not (tmp_path / "d.npz").exists()
+
+
+def test_no_flipped_byte_of_the_head_is_a_traceback(tmp_path):
+    path, random = tmp_path / "a.npz", np.random.default_rng(0)
+    save_scores(path, make_picture(6, 8, 3)[1])
+    whole = path.read_bytes()
+    for place, value in itertools.product(range(0, min(len(whole), 250)), random.integers(0, 256, 4)):
+        path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+        with contextlib.suppress(UserError):
+            load_scores(path)
 
 
 def test_stream_keeps_the_order_and_the_results():

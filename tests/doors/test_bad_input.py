@@ -52,6 +52,7 @@ def test_a_good_folder_trains_evaluates_predicts_and_exports(folder):
     assert result.returncode == 0, result.stderr[-2000:]
     result = run("eval", f"--workdir={workdir}", "--eval_split=train", "--crf_iterations=2")
     assert result.returncode == 0 and "after the CRF: mean IoU" in result.stdout, result.stderr[-2000:]
+    assert "warning: train: the run was trained on 3 of these pictures" in result.stdout
     assert (workdir / "eval" / "train" / "report.html").stat().st_size > 1000
     pictures, out = folder / "images" / "train", folder.parent / "out"
     result = run("predict", f"--workdir={workdir}", f"--out={out}", "--nocrf", "--label_ids", str(pictures))
@@ -68,6 +69,12 @@ def test_a_good_folder_trains_evaluates_predicts_and_exports(folder):
     assert "checkpoint" in message or "fc6_1" in message
     result = run("export", f"--workdir={workdir}", f"--out={folder.parent / 'saved'}")
     assert result.returncode == 0 and (folder.parent / "saved" / "saved_model.pb").exists(), result.stderr[-2000:]
+    (folder / "labels.txt").write_text("0: sky\n100: car\n200: road\n")
+    assert "classes sky, road, car there, sky, car, road now" in train(folder)
+
+
+def test_stray_argument(folder):
+    assert "got 'steps=2', expected flags only" in train(folder, "steps=2")
 
 
 def test_missing_data_folder(folder):
@@ -101,6 +108,8 @@ def test_label_id_out_of_range(folder):
     Image.fromarray(mask).save(folder / "masks" / "train" / "b.png")
     message = train(folder)
     assert "b.png" in message and "9" in message
+    # Nothing was trained, so its folder is free for another attempt.
+    assert "b.png" in train(folder, "--batch_size=3")
 
 
 def test_truncated_jpeg(folder):

@@ -1,6 +1,9 @@
 """`evaluate` against metrics counted by hand, the CRF beside the network, kept scores, and wrong input."""
 
 import json
+import logging
+import re
+import sys
 import threading
 import types
 
@@ -11,12 +14,14 @@ from oracles import metrics as oracle
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation import evaluate as module
+from deeplab_tf.evaluation.confusion import confusion_of
 from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
 from deeplab_tf.evaluation.examples import refine_beside
 from deeplab_tf.evaluation.inference import segment
 from deeplab_tf.evaluation.metrics import ConfusionMatrix
 from deeplab_tf.evaluation.picture_cache import PictureCache, label_cache, network_digest
 from deeplab_tf.evaluation.tally import collapse_warning
+from tests.full_disk import full_disk
 
 SPEC = types.SimpleNamespace(
     name="four", num_classes=4, class_names=("a", "b", "c", "d"), ignore_label=255,
@@ -231,6 +236,44 @@ def test_wrong_masks_are_named(make_model, tmp_path, change, message):
     with pytest.raises(UserError, match=message):
         evaluate(make_model(), SPEC, examples, out_dir=tmp_path, progress=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_network_runs(make_model, tmp_path):
+    def untouched():
+        pytest.fail("a picture was read")
+        yield
+
+    (tmp_path / "file").write_text("")
+    out = {"out_dir": tmp_path / "file" / "val", "crf": None, "progress": False}
+    with pytest.raises(UserError, match="file is not a folder"):
+        evaluate(make_model(), SPEC, untouched(), **out)
+    with pytest.raises(UserError, match="file is not a folder"):
+        evaluate_scores(SPEC, untouched(), **out)
+
+
+@pytest.mark.parametrize("save_scores, file", [(True, "p0.npz"), (False, "report.html")])
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(make_model, tmp_path, save_scores, file):
+    with full_disk(500), pytest.raises(UserError, match=f"{file}: cannot be written .File too large"):
+        evaluate(make_model(), SPEC, _examples(), out_dir=tmp_path, crf=_Swap(), save_scores=save_scores, progress=False)
+    assert {path.name for path in tmp_path.rglob("*.*")} <= {"about.json"}
+
+
+@pytest.mark.parametrize("count", [evaluate, confusion_of])
+def test_progress_knows_the_end_and_log_lines_stand_alone(make_model, tmp_path, monkeypatch, capsys, count):
+    def talkative(*arguments, **options):
+        logging.getLogger("deeplab_tf").warning("method auto")
+        return segment(*arguments, **options)
+
+    monkeypatch.setattr(sys.modules[count.__module__], "segment", talkative)
+    console = logging.StreamHandler(sys.stderr)
+    logging.getLogger().addHandler(console)
+    try:
+        count(make_model(), SPEC, list(_examples()), **({"out_dir": tmp_path} if count is evaluate else {}))
+    finally:
+        logging.getLogger().removeHandler(console)
+    told = re.split(r"[\r\n]+", capsys.readouterr().err)
+    assert told.count("method auto") == 5 and any("/5 [" in line for line in told)
+    assert not [line for line in told if "method auto" in line and line != "method auto"]
 
 
 def test_wrong_sets_are_refused(make_model, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.gallery import Gallery
 from deeplab_tf.evaluation.metrics import ConfusionMatrix
 from deeplab_tf.evaluation.report import Report
@@ -159,9 +160,9 @@ def test_write_replaces_the_page_as_a_whole(tmp_path, monkeypatch):
     path.write_text("old")
     report = _report()
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match="report.html: cannot be written .disk full"):
         report.write(path)
-    assert path.read_text() == "old"
+    assert path.read_text() == "old" and [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
 def test_many_classes_and_nothing_counted_still_make_a_page():

@@ -18,6 +18,7 @@ from deeplab_tf.models.deeplab import build_model
 from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.serving import saved_model
 from deeplab_tf.serving.saved_model import METADATA_FILE, export_saved_model
+from tests.full_disk import full_disk
 
 NAMES = ("road", "sky", "tree", "car", "sign")
 
@@ -182,6 +183,21 @@ def test_overwrites_only_a_saved_model_and_only_when_told(tmp_path):
         with pytest.raises(UserError, match=target.name):
             export_saved_model(network, target, overwrite=True)
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "text"
+
+
+def test_a_full_disk_or_a_file_in_the_way_is_one_sentence_and_leaves_nothing(tmp_path):
+    with full_disk(10_000), pytest.raises(UserError, match="model: cannot be written .File too large.; free the disk"):
+        export_saved_model(_small(), tmp_path / "model")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file is not a folder"):
+        export_saved_model(_small(), tmp_path / "file" / "deep" / "model")
+
+
+@pytest.mark.parametrize("scales, stride", [((1.0,), 8), ((0.5,), 16), ((0.3,), 8 / 0.3), ((0.5, 0.75, 1.0), 8)])
+def test_metadata_tell_how_far_apart_the_logits_are(scales, stride):
+    predictor = Predictor(_small(), scales)
+    assert json.loads(saved_model._metadata(predictor, None, None, None))["output_stride"] == stride
 
 
 def test_refuses_names_that_do_not_fit(model, tmp_path):

@@ -9,6 +9,7 @@ from deeplab_tf.errors import UserError
 from deeplab_tf.models.deeplab import build_model
 from deeplab_tf.training.checkpoints import Checkpoints, checkpoint_of, state_variables, write_npz
 from deeplab_tf.training.solver import CaffeSGD
+from deeplab_tf.weights.converting import convert_weights
 from deeplab_tf.weights.loading import load_weights
 
 
@@ -69,7 +70,16 @@ def test_a_damaged_newest_falls_back_and_says_so(tmp_path, damage, caplog):
     path.write_bytes(data[: {"truncated": len(data) // 2, "empty": 0, "flipped": len(data)}[damage]])
     with caplog.at_level(logging.WARNING):
         assert restore(checkpoints, *fresh) == 10
-    assert same(values(*fresh), values(*first)) and str(path) in caplog.text
+    assert same(values(*fresh), values(*first)) and f"{path} is damaged: falling back" in caplog.text
+    with pytest.raises(UserError, match=f"{path}: .*damaged file; .* remove it, so that the one before it serves$"):
+        load_weights(fresh[0], path)
+
+
+def test_what_killed_runs_left_unfinished_does_not_pile_up(tmp_path):
+    for step in (10, 20):
+        (tmp_path / f".step-{step:08d}.npz.0123abcd.partial").write_bytes(b"half")
+    Checkpoints(tmp_path).save(*state(), step=10)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000010.npz"]
 
 
 def test_a_deleted_newest_leaves_the_one_before(tmp_path):
@@ -131,8 +141,16 @@ def test_a_checkpoint_is_a_weights_file(tmp_path):
     saved, fresh = state(1), state(2)
     path = Checkpoints(tmp_path).save(*saved, step=10)
     report = load_weights(fresh[0], path)
-    assert not report.reinitialised
+    assert not report.reinitialised and set(report.skipped) >= {"training/step", "solver/0000", "drop6/seed"}
     for a, b in zip(saved[0].weights, fresh[0].weights, strict=True):
+        assert np.array_equal(a, b), a.path
+
+
+def test_a_checkpoint_is_converted_without_the_solvers_state(tmp_path):
+    saved, fresh = state(1), state(2)
+    convert_weights(Checkpoints(tmp_path).save(*saved, step=10), tmp_path / "weights.npz")
+    assert not load_weights(fresh[0], tmp_path / "weights.npz").skipped
+    for a, b in zip(saved[0].trainable_weights, fresh[0].trainable_weights, strict=True):
         assert np.array_equal(a, b), a.path
 
 

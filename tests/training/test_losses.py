@@ -55,9 +55,10 @@ def test_labels_of_321_are_every_eighth():
     assert np.array_equal(subsample_labels(labels, [21, 21]), labels[:, ::16, ::16])
 
 
-def test_labels_that_do_not_sub_sample_are_refused():
+@pytest.mark.parametrize("side, small", [(321, 31), (321, 30), (73, 6), (72, 9)])
+def test_labels_that_do_not_sub_sample_are_refused(side, small):
     with pytest.raises(tf.errors.InvalidArgumentError, match="8n\\+1"):
-        subsample_labels(np.zeros((1, 321, 321), np.uint8), [31, 31])
+        subsample_labels(np.zeros((1, side, side), np.uint8), [small, small])
 
 
 def test_the_four_published_losses():

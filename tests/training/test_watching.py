@@ -1,6 +1,7 @@
 """What a run tells on its way: evaluations, the best checkpoint, TensorBoard events, and the alarm at a collapse."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -13,10 +14,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from deeplab_tf.errors import UserError
 from deeplab_tf.models.deeplab import build_model
 from deeplab_tf.training.checkpoints import Checkpoints
+from deeplab_tf.training.curves import draw_curves
 from deeplab_tf.training.loop import Pace, run_steps
 from deeplab_tf.training.recorder import Recorder
 from deeplab_tf.training.solver import CaffeSGD
 from deeplab_tf.training.strategies import open_devices
+from tests.full_disk import full_disk
 
 
 def door(name, *flags):
@@ -70,6 +73,31 @@ def test_curves_are_drawn(watched):
     picture = tf.io.decode_png((watched[0] / "curves.png").read_bytes())
     assert picture.shape == (3 * 230, 960, 3)  # loss, rate, evaluations
     assert all(len(np.unique(panel)) > 10 for panel in np.split(picture.numpy(), 3))
+
+
+def test_curves_of_nothing_and_of_losses_that_are_all_zero(tmp_path):
+    log, out = tmp_path / "train.jsonl", tmp_path / "curves.png"
+    assert draw_curves(log, out) is None
+    lines = [{"step": step, "loss": 0.0, "learning_rate": 0.0} for step in (1, 2)]
+    log.write_text(json.dumps(lines[0]) + "\n")
+    assert draw_curves(log, out) is None and not out.exists()
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert draw_curves(log, out) == out and tf.io.decode_png(out.read_bytes()).shape == (2 * 230, 960, 3)
+    before = out.read_bytes()
+    with full_disk(), pytest.raises(UserError, match="curves.png: cannot be written"):
+        draw_curves(log, out)
+    assert out.read_bytes() == before and len(list(tmp_path.iterdir())) == 2
+
+
+def test_log_lines_stand_above_the_bar(capsys):
+    console = logging.StreamHandler(sys.stderr)
+    logging.getLogger().addHandler(console)
+    try:
+        with Recorder(None, "abc", start=0, steps=9):
+            assert console not in logging.getLogger().handlers
+        assert console in logging.getLogger().handlers
+    finally:
+        logging.getLogger().removeHandler(console)
 
 
 def test_tensorboard_shows_losses_weights_pictures_and_confusion(watched):
