@@ -22,7 +22,7 @@ ALLOWED = {  # folder -> parts of the package that it may import beside itself, 
     "models": {"layers", "weights"},
     "training": {"layers", "models", "datasets", "weights", "config", "runs", "experiment", "evaluation"},
     "evaluation": {"layers", "models", "datasets", "weights", "crf", "config", "runs", "experiment"},
-    "serving": {"layers", "models", "evaluation"},
+    "serving": {"layers", "models", "evaluation", "datasets"},
 }
 
 

@@ -59,6 +59,7 @@ class CrfParams:
             _check_number(name, getattr(self, name), "a number > 0", lambda value: value > 0)
         _check_number("iterations", self.iterations, "a whole number >= 0",
                       lambda value: value >= 0 and value == int(value))
+        object.__setattr__(self, "iterations", int(self.iterations))  # 10.0 of a preset file counts as 10
         if self.normalization not in NORMALIZATIONS:
             raise ValueError(f"CRF normalization: got {self.normalization!r}, expected one of "
                              f"{', '.join(NORMALIZATIONS)}.")

@@ -29,8 +29,8 @@ def infer(image: np.ndarray, unary: np.ndarray, params: CrfParams, compatibility
     crf = densecrf.DenseCRF2D(width, height, classes)
     crf.setUnaryEnergy(np.ascontiguousarray(unary.reshape(-1, classes).T))
     crf.addPairwiseGaussian(sxy=params.sigma_gamma, compat=compat(params.w2), normalization=mode)
-    crf.addPairwiseBilateral(sxy=params.sigma_alpha, srgb=params.sigma_beta, rgbim=image, compat=compat(params.w1),
-                             normalization=mode)
+    crf.addPairwiseBilateral(sxy=params.sigma_alpha, srgb=params.sigma_beta, compat=compat(params.w1), normalization=mode,
+                             rgbim=np.require(image, requirements=["C", "W"]))  # it takes no read-only picture
 
     def picture(flat):
         return np.array(flat, np.float32).T.reshape(height, width, classes)
@@ -41,6 +41,7 @@ def infer(image: np.ndarray, unary: np.ndarray, params: CrfParams, compatibility
     scores, beliefs = [-unary], [picture(belief)]
     for _ in range(int(params.iterations)):
         crf.stepInference(belief, score, scratch)
-        scores.append(picture(score))
         beliefs.append(picture(belief))
+        # It keeps no scores: the beliefs' logarithms are the same but for one number a pixel.
+        scores.append(np.log(np.maximum(beliefs[-1], np.finfo(np.float32).tiny)))
     return beliefs[-1], Trace(np.stack(scores), np.stack(beliefs))

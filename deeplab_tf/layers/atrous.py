@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import numbers
 from collections.abc import Callable
 
 import keras
@@ -37,7 +38,7 @@ def atrous_conv(x: tf.Tensor, kernel: tf.Tensor, rate: int, method: str = "space
     Returns:
       As `x`, with the kernel's output channels.
     """
-    way = resolve_method(method)
+    way = resolve_method(method, x.dtype)
     if math.prod(kernel.shape[:-2]) == 1 and x.dtype == tf.float32:
         # As a matrix product, what oneDNN does up to 1.3 times (gradients 1.6 times) as fast as its 1x1 convolution;
         # in bfloat16 the convolution is the faster one.
@@ -104,22 +105,22 @@ def _move_and_add(products: tf.Tensor, taps, rate: int) -> tf.Tensor:
     return tf.ensure_shape(tf.add_n(moved), parts[0].shape)
 
 
-def resolve_method(method: str) -> str:
-    """Returns "space_to_batch" or "native"; "auto" is native where this device can train with it, as it is faster.
+def resolve_method(method: str, dtype: str | tf.DType = "float32") -> str:
+    """Returns "space_to_batch" or "native"; "auto" is native where this device can train in `dtype` with it: it is faster.
 
     Raises:
       ValueError: unknown method.
     """
     if method not in METHODS:
         raise ValueError(f"atrous method: got {method!r}, expected one of {', '.join(METHODS)}.")
-    return _auto_method() if method == "auto" else method
+    return _auto_method(tf.as_dtype(dtype)) if method == "auto" else method
 
 
 @functools.cache
-def _auto_method() -> str:
-    """Tries the gradients of a dilated kernel once: without oneDNN, TensorFlow has none on the CPU."""
+def _auto_method(dtype: tf.DType) -> str:
+    """Tries the gradients of a dilated kernel once: without oneDNN, or in float16, TensorFlow has none on the CPU."""
     with tf.init_scope():
-        image, kernel = tf.ones([1, 5, 5, 1]), tf.ones([3, 3, 1, 1])
+        image, kernel = tf.ones([1, 5, 5, 1], dtype), tf.ones([3, 3, 1, 1], dtype)
         options = {"strides": [1] * 4, "padding": "SAME", "dilations": [1, 2, 2, 1]}
         try:
             tf.raw_ops.Conv2DBackpropInput(input_sizes=image.shape, filter=kernel, out_backprop=image, **options)
@@ -169,11 +170,11 @@ class _AtrousConv(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         for name, value in (("filters", filters), ("kernel_size", kernel_size), ("rate", rate)):
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, numbers.Integral) or value < 1:
                 raise ValueError(f"{type(self).__name__} {name}: got {value!r}, expected a whole number from 1.")
         if method not in METHODS:
             raise ValueError(f"{type(self).__name__} method: got {method!r}, expected one of {', '.join(METHODS)}.")
-        self.filters, self.kernel_size, self.rate, self.method = filters, kernel_size, rate, method
+        self.filters, self.kernel_size, self.rate, self.method = int(filters), int(kernel_size), int(rate), method
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -181,6 +182,7 @@ class _AtrousConv(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=self.dims + 2)
 
     def build(self, input_shape):
+        self.input_spec = keras.layers.InputSpec(ndim=self.dims + 2, axes={-1: input_shape[-1]})
         shape = (self.kernel_size,) * self.dims + (input_shape[-1], self.filters)
         self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.kernel_initializer)
         if self.use_bias:

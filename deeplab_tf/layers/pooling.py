@@ -25,10 +25,11 @@ class CaffeMaxPool2D(keras.layers.Layer):
     def call(self, x):
         if self.rate > 1:
             return _max_of_nine(x, self.rate)
-        # One pixel before and `strides` after: the last window is there where Caffe's ceil mode has it, at odd
-        # and at even sizes. TensorFlow pads max pools with the lowest value.
+        # One pixel before and `strides` after: the last window is there where Caffe's ceil mode has it, at odd and at
+        # even sizes. Padded beforehand: the pool's own explicit padding has a gradient six times slower, and none in XLA.
         edge = [1, self.strides]
-        return tf.nn.max_pool2d(x, 3, self.strides, [[0, 0], edge, edge, [0, 0]])
+        padded = tf.pad(x, [[0, 0], edge, edge, [0, 0]], constant_values=x.dtype.min)
+        return tf.nn.max_pool2d(padded, 3, self.strides, "VALID")
 
     def compute_output_shape(self, input_shape):
         batch, height, width, channels = input_shape

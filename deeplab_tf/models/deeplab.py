@@ -60,7 +60,7 @@ def build_model(
         raise ValueError(f"output_stride: got {output_stride}, expected one of {OUTPUT_STRIDES}.")
     if num_classes < 1:
         raise ValueError(f"num_classes: got {num_classes}, expected at least 1.")
-    rates = head_rates or scaled_rates(preset.rates, preset.kernel_size, output_stride)
+    rates = scaled_rates(preset.rates, preset.kernel_size, output_stride) if head_rates is None else tuple(head_rates)
     if len(rates) != len(preset.rates):
         raise ValueError(f"head_rates: got {len(rates)}, expected {len(preset.rates)} for {name}.")
     dtype = keras.DTypePolicy(precision)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from deeplab_tf.datasets.pictures import decode_image
 from deeplab_tf.evaluation.predictor import Predictor
 
 
@@ -43,20 +44,10 @@ class SegmentationModule(tf.Module):
         return {"logits": self._predictor.logits(images)}
 
     def _label_png(self, data):
-        probabilities = self._predictor.probabilities(decode_picture(data)[None])[0]
+        probabilities = self._predictor.probabilities(decode_image(data)[None])[0]
         kind = tf.uint8 if self._label_type == tf.uint8 else tf.uint16
         return tf.io.encode_png(tf.cast(tf.argmax(probabilities, axis=-1)[..., None], kind))
 
     def signatures(self) -> dict:
         """Name -> function, as `tf.saved_model.save` takes them."""
         return {"serving_default": self.serve, "encoded": self.serve_encoded, "logits": self.serve_logits}
-
-
-def decode_picture(data: tf.Tensor) -> tf.Tensor:
-    """JPEG or PNG bytes -> uint8 RGB [height, width, 3]; grey is repeated, alpha dropped."""
-
-    def jpeg():
-        # The accurate transform gives what other decoders give; TensorFlow's default differs by up to 4 levels.
-        return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
-
-    return tf.cond(tf.io.is_jpeg(data), jpeg, lambda: tf.io.decode_png(data, channels=3))

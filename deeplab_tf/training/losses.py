@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import keras
 import tensorflow as tf
 
 from deeplab_tf.layers.resize import resize_align_corners
@@ -11,6 +12,7 @@ from deeplab_tf.layers.resize import resize_align_corners
 IGNORE_LABEL = 255
 
 
+@keras.saving.register_keras_serializable(package="deeplab_tf")
 def segmentation_loss(
     labels: tf.Tensor,
     logits: tf.Tensor,

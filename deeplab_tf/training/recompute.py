@@ -143,7 +143,8 @@ def activations(network: keras.Model, size: int) -> list[tuple[keras.layers.Laye
             isinstance(layer, ConvBatchNorm) and not layer.relu
         )
         kept = 0 if linear else output
-        if getattr(layer, "rate", 1) > 1 and hasattr(layer, "method") and resolve_method(layer.method) == "space_to_batch":
+        has_holes = getattr(layer, "rate", 1) > 1 and hasattr(layer, "method")
+        if has_holes and resolve_method(layer.method, layer.compute_dtype) == "space_to_batch":
             kept += inputs
         if isinstance(layer, keras.layers.Dropout):
             kept *= 2

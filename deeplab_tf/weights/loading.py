@@ -37,7 +37,7 @@ def load_weights(model, path: str | pathlib.Path, *, seed: int = 0) -> LoadRepor
     for adapt in (growth.grow_resnet, vgg_classifier.fit_fully_connected):
         tensors, said = adapt(tensors, shapes, seed)
         notes += said
-    _check_backbone(file, tensors, shapes)
+    _check_backbone(file, tensors, shapes, source.skipped)
     reinitialised, said = _reinitialised(tensors, shapes)
     notes += said
     loaded = tuple(name for name in variables if name not in reinitialised)
@@ -70,13 +70,13 @@ def canonical_variables(network) -> dict:
     return result
 
 
-def _check_backbone(file, tensors: dict, shapes: dict) -> None:
+def _check_backbone(file, tensors: dict, shapes: dict, skipped: tuple[str, ...]) -> None:
     backbone = [name for name in shapes if names.is_backbone(name)]
     missing = [name for name in backbone if name not in tensors]
     if missing:
         raise UserError(
             f"{file}: covers {len(backbone) - len(missing)} of the {len(backbone)} backbone variables, expected"
-            f" all; missing {_some(missing)}; not in the model {_some([n for n in tensors if n not in shapes])};"
+            f" all; missing {_some(missing)}; not in the model {_some([*(n for n in tensors if n not in shapes), *skipped])};"
             " use the weights of this architecture"
         )
     extra = [name for name in tensors if names.is_residual_or_vgg(name) and name not in shapes]

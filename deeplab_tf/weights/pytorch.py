@@ -18,8 +18,9 @@ def read_pytorch(path: pathlib.Path) -> SourceWeights:
         UserError: the file is damaged, or holds anything but tensors under string keys.
     """
     state = read_torch_file(path)
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
+    for key in ("state_dict", "model"):
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
     if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
         raise UserError(
             f"{path}: expected a PyTorch state dict (names to tensors), got {type(state).__name__};"

@@ -167,10 +167,13 @@ def test_refuses_bad_arguments():
         DenseCRF({"w1": 4})
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", [*BACKENDS, "pydensecrf"])
 def test_trace_ends_in_the_result_and_starts_with_the_input(backend):
+    if backend == "pydensecrf":
+        pytest.importorskip("pydensecrf")
     image, probs = make_picture(21, 24, 4)
     crf = DenseCRF(PARAMS, backend)
+    image.flags.writeable = False  # as numpy.asarray gives a Pillow picture
     found, trace = crf(image, probs, iterations_trace=True)
     assert trace.scores.shape == trace.beliefs.shape == (PARAMS.iterations + 1, 21, 24, 4)
     np.testing.assert_array_equal(found, crf(image, probs))

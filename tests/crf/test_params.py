@@ -20,6 +20,7 @@ def test_refuses_values_out_of_range_by_name(values):
 
 def test_defaults_are_the_published_resnet():
     assert CrfParams() == CrfParams(4, 67, 3, 3, 1, 10, "symmetric")
+    assert type(CrfParams(iterations=2.0).iterations) is int
     assert get_preset("resnet101_voc2012") == CrfParams(4, 67, 3, 3, 1, 10, "after")
     assert get_preset("vgg16_largefov_v1_voc2012") == CrfParams(4, 121, 5, 3, 3, 10, "after")
     with pytest.raises(UserError, match="resnet101_voc2012"):

@@ -205,6 +205,15 @@ def test_auto_trains_where_dilated_kernels_have_no_gradient():
     assert run.stderr.count("atrous method auto: space_to_batch") == 1
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_auto_trains_in_every_float_type(dtype):
+    layer, x = AtrousConv2D(np.int64(4), 3, 2, method="auto", dtype=dtype), tf.ones((1, 9, 9, 3), dtype)
+    with tf.GradientTape() as tape:
+        y = tf.reduce_sum(layer(x))
+    gradient = tape.gradient(y, layer.kernel.value)
+    assert gradient.dtype == dtype and float(tf.reduce_sum(tf.abs(tf.cast(gradient, tf.float32)))) > 0
+
+
 def test_auto_is_native_where_that_trains():
     """On the CPU, where oneDNN brings the gradient of dilated kernels; elsewhere it must at least be one that trains."""
     x, kernel = tf.constant(_random(1, 9, 9, 2)), tf.constant(_random(3, 3, 2, 2))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from oracles import atrous as oracle
 
 from deeplab_tf.layers import CaffeMaxPool2D
@@ -33,6 +34,20 @@ def test_golden_sizes(n, expected):
 def test_dilated_windows(rate, height, width):
     x = _random(1, height, width, 2)
     np.testing.assert_array_equal(CaffeMaxPool2D(1, rate)(x), oracle.max_pool(x, 1, rate))
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+def test_compiles_with_xla_gradient_included(strides):
+    x, pool = tf.constant(_random(1, 8, 9, 2)), CaffeMaxPool2D(strides)
+
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = pool(x)
+        return y, tape.gradient(y, x)
+
+    for compiled, plain in zip(tf.function(run, jit_compile=True)(x), run(x), strict=True):
+        np.testing.assert_array_equal(compiled, plain)
 
 
 def test_shifts_with_its_input():

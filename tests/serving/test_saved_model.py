@@ -82,9 +82,11 @@ def test_batch_equals_single_pictures(exported, model):
 
 def test_encoded_takes_files_of_different_kinds_and_sizes(exported, model):
     photo, grey = _picture(45, 60), _picture(20, 31)[..., 0]
-    alpha = np.dstack([_picture(17, 17), np.full((17, 17), 9, np.uint8)])
+    alpha = np.dstack([_picture(17, 17), np.full((17, 17), 90, np.uint8)])
+    white = Image.new("RGBA", (17, 17), "white")
+    over_white = np.array(Image.alpha_composite(white, Image.fromarray(alpha)).convert("RGB"))  # as every reader here takes it
     files = [_encode(photo, "JPEG", quality=90), _encode(photo, "PNG"), _encode(grey, "PNG"), _encode(alpha, "PNG")]
-    seen = [np.array(Image.open(io.BytesIO(files[0]))), photo, np.stack([grey] * 3, -1), alpha[..., :3]]
+    seen = [np.array(Image.open(io.BytesIO(files[0]))), photo, np.stack([grey] * 3, -1), over_white]
     answer = tf.saved_model.load(str(exported)).signatures["encoded"](encoded_images=tf.constant(files))
     for png, image in zip(answer["label_png"].numpy(), seen, strict=True):
         labels = np.array(Image.open(io.BytesIO(png)))
