@@ -1,6 +1,5 @@
 """`DenseCRF`: a picture and probabilities in, refined probabilities out, by one of three engines."""
 
-import copy
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from deeplab_tf.crf.params import CrfParams
 
 BACKENDS = ("auto", "native", "numpy", "pydensecrf")
 MIN_PROBABILITY = 1e-8  # clipped to this before the logarithm
+_MOST_SIGMAS = 2**20  # across a picture; the lattice's float32 coordinates tell neighbours apart up to there
 
 
 class DenseCRF:
@@ -80,13 +80,21 @@ class DenseCRF:
 
     def with_params(self, params: CrfParams) -> "DenseCRF":
         """The same with other parameters; the two share the native engine's memory."""
-        other = copy.copy(self)
-        other.params = _checked_params(params)
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), params=_checked_params(params))
         return other
+
+    def __reduce__(self):
+        """Copies and pickles, for other processes, get memory of their own."""
+        return type(self), (self.params, self.backend, self.threads, self.compatibility)
 
     def _solver(self, image: np.ndarray):
         """A function (values, are probabilities, params, keep a trace) for this picture; it may vary the weights."""
         params = self.params
+        far = max(max(image.shape[:2]) / min(params.sigma_alpha, params.sigma_gamma), 255 / params.sigma_beta)
+        if far > _MOST_SIGMAS:
+            raise ValueError(f"CRF sigmas are too small for this picture: it is {far:.3g} of them wide, expected at most "
+                             f"{_MOST_SIGMAS:,}; use larger sigma_alpha, sigma_beta or sigma_gamma.")
         if self.backend == "native":
             kernels = _engine().Kernels(image, params.sigma_alpha, params.sigma_beta, params.sigma_gamma,
                                         params.normalization, self.threads, self._workspace)

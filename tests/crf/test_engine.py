@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import dataclasses
+import importlib.util
+import pickle
 
 import numpy as np
 import pytest
@@ -152,8 +154,10 @@ def test_refuses_bad_input_by_name(backend):
             crf(*arguments)
     with pytest.raises(ValueError, match="unary: got NaN"):
         crf.from_unary(image, bad)
-    with pytest.raises(ValueError, match="too small"):
-        DenseCRF(dataclasses.replace(PARAMS, sigma_alpha=1e-6), backend)(image, probs)
+    for one in (backend, "pydensecrf") if importlib.util.find_spec("pydensecrf") else (backend,):
+        for name in ("sigma_alpha", "sigma_beta", "sigma_gamma"):
+            with pytest.raises(ValueError, match="too small"):
+                DenseCRF(dataclasses.replace(PARAMS, **{name: 1e-6}), one)(image, probs)
     with pytest.raises(ValueError, match="classes for a compatibility"):
         DenseCRF(PARAMS, backend, compatibility=np.eye(4))(image, probs)
 
@@ -183,6 +187,13 @@ def test_trace_ends_in_the_result_and_starts_with_the_input(backend):
     np.testing.assert_allclose(trace.beliefs[2], fewer, atol=1e-6)
     powers = np.exp(trace.scores - trace.scores.max(axis=-1, keepdims=True))
     np.testing.assert_allclose(powers / powers.sum(axis=-1, keepdims=True), trace.beliefs, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_copies_for_other_processes_give_the_same_bits(backend):
+    image, probs = make_picture(19, 27, 3)
+    crf = DenseCRF(PARAMS, backend, threads=1, compatibility=np.ones((3, 3)) - np.eye(3))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(crf))(image, probs), crf(image, probs))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
