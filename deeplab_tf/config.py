@@ -197,7 +197,7 @@ def _check(config: ExperimentConfig) -> None:
         value = getattr(getattr(config, section), field.name)
         if choices and value not in choices:
             raise UserError(f"--{flag}: got {value!r}, expected one of {', '.join(map(str, choices))}.")
-    zoo.get_preset(config.model.model)
+    rates = zoo.get_preset(config.model.model).rates
     _range("dataset", config.data.dataset, config.data.dataset in list_datasets(), f"one of {', '.join(list_datasets())}")
     model, data, solver = config.model, config.data, config.solver
     _range("scales", model.scales, model.scales and all(0 < s <= 4 for s in model.scales), "factors in (0, 4]")
@@ -213,7 +213,6 @@ def _check(config: ExperimentConfig) -> None:
             f"{len(model.scales)} scale{'s' * (len(model.scales) > 1)}); take {lower} or {lower + multiple}."
         )
     _range("width", model.width, 0 < model.width <= 4, "a factor above 0, at most 4")
-    rates = zoo.get_preset(model.model).rates
     _range("head_rates", model.head_rates, model.head_rates is None or (
         len(model.head_rates) == len(rates) and min(model.head_rates) >= 1), f"{len(rates)} whole rates from 1")
     _range("labels", data.labels, data.labels is None or data.dataset == "folder", "nothing unless --dataset=folder")

@@ -17,7 +17,7 @@ from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import Sample
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
-from deeplab_tf.whole_files import replacing
+from deeplab_tf.whole_files import make_folder, replacing
 
 _THUMBNAIL = 320  # pixels, longer side
 
@@ -37,8 +37,8 @@ def write_page(report: checks.CheckReport, path: str | os.PathLike, pictures: in
     parts = [f"<!doctype html><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>"]
     parts += [_summary(report), _class_table(report), "<h2>Pictures</h2>", *_figures(report, pictures), _findings(report)]
     path = pathlib.Path(path)
+    make_folder(path.parent)
     with replacing(path) as partial:
-        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text("\n".join(parts), encoding="utf-8")
 
 

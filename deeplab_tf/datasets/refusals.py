@@ -31,6 +31,7 @@ _KINDS = (
     ("a web page", rb"\s*<"),
 )
 
+
 def refuse_if(condition: tf.Tensor, path: tf.Tensor, message: Callable[[], tf.Tensor]) -> tf.Operation:
     """Fails with "PATH: MESSAGE." where `condition` holds, in a form that `find_refusal` finds.
 

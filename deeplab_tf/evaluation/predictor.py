@@ -1,9 +1,8 @@
 """From pictures to class probabilities, as a TensorFlow graph.
 
 `segment` and the exported SavedModel both run this, so they cannot differ. The one rule for pictures of any size: pad
-at the bottom and on the right with the mean pixel to 8n+1 (output stride times n, plus one; `zoo.size_multiple` where there
-are other scales, 32n+1 for the published ones), up-sample the logits with aligned
-corners to the padded size, cut back to the picture, softmax.
+at the bottom and on the right with the mean pixel to 8n+1 (output stride times n, plus one; 32n+1 where several scales are
+fused, see `zoo.size_multiple`), up-sample the logits with aligned corners to the padded size, cut back to the picture, softmax.
 """
 
 from __future__ import annotations

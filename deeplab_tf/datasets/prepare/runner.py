@@ -17,7 +17,7 @@ from deeplab_tf.datasets.prepare.sources import Task
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.specs import DatasetSpec, get_dataset
 from deeplab_tf.errors import UserError
-from deeplab_tf.whole_files import check_writable, replacing, unwritable
+from deeplab_tf.whole_files import check_writable, make_folder, replacing
 
 # What makes the masks; the data sets that are not here are read as published.
 PREPARERS = {
@@ -56,10 +56,7 @@ def prepare(name: str, sources: Sequence[str], out: str | os.PathLike, workers: 
     check_writable(out)
     splits = PREPARERS[name](roots)
     out = pathlib.Path(out)
-    try:
-        (out / "masks").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(out, error) from error
+    make_folder(out / "masks")
     return _write(spec, splits, out, workers)
 
 
