@@ -8,11 +8,16 @@ from absl import flags as absl_flags
 
 from deeplab_tf.experiment.flags import config_from_flags, define_config, quiet_logs, require, run
 from deeplab_tf.experiment.run_folder import check_split, load_config
+from deeplab_tf.experiment.settings import CRF_STAGE, TRAINED
 from deeplab_tf.whole_files import check_writable
+
+USES = (
+    *TRAINED, "data_dir", "eval_split", "ignore_classes", "flip", "tile", "max_images", "gallery", "trimap", *CRF_STAGE,
+)
 
 
 def define(flags):
-    define_config(flags)
+    define_config(flags, USES)
     absl_flags.DEFINE_string("workdir", None, "folder of the run", flag_values=flags)
     absl_flags.DEFINE_bool("save_scores", False, "keep the probabilities for --cached_scores", flag_values=flags)
     absl_flags.DEFINE_bool("cached_scores", False, "run the CRF over saved scores, without the network", flag_values=flags)

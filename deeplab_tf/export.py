@@ -1,35 +1,27 @@
-"""A SavedModel of a trained run: `python -m deeplab_tf.export --workdir=DIR --out=FOLDER`.
+"""A SavedModel of a trained network: `python -m deeplab_tf.export --workdir=DIR --out=FOLDER`.
 
-The SavedModel takes uint8 pictures of any size and holds preprocessing, up-sampling and argmax; it is loaded again and
-compared with `segment` before it appears under its name.
+--weights=FILE --model=NAME --dataset=NAME (or --labels=labels.txt) in place of --workdir takes a weights file. The SavedModel
+takes uint8 pictures of any size and holds preprocessing, up-sampling and argmax; it is loaded again and compared with `segment`
+before it appears under its name.
 """
 
 from absl import flags as absl_flags
 
-from deeplab_tf.experiment.flags import config_from_flags, define_config, quiet_logs, require, run
-from deeplab_tf.experiment.run_folder import load_config
+from deeplab_tf.experiment.flags import config_of_trained, define_trained, quiet_logs, require, run
 
 
 def define(flags):
-    define_config(flags)
-    absl_flags.DEFINE_string("workdir", None, "folder of the run", flag_values=flags)
+    define_trained(flags, ("flip",))
     absl_flags.DEFINE_string("out", None, "folder of the SavedModel", flag_values=flags)
     absl_flags.DEFINE_bool("overwrite", False, "replace a SavedModel that is there", flag_values=flags)
 
 
 def main(flags, arguments):
-    workdir, out = require(flags, "workdir"), require(flags, "out")
-    config = config_from_flags(flags, base=load_config(workdir))
+    config, out = config_of_trained(flags), require(flags, "out")
     quiet_logs()
-    from deeplab_tf.experiment.network import load_run
-    from deeplab_tf.serving.saved_model import check_target, export_saved_model
+    from deeplab_tf.experiment.exporting import export
 
-    check_target(out, flags.overwrite)
-    trained = load_run(workdir, config)
-    differences = export_saved_model(
-        trained.model, out, flip=config.eval.flip, class_names=trained.spec.class_names, palette=trained.spec.palette,
-        metadata={"checkpoint": trained.checkpoint.name, "model": config.model.model}, overwrite=flags.overwrite,
-    )  # fmt: skip
+    differences = export(config, flags.workdir, out, overwrite=flags.overwrite)
     found = ", ".join(f"{name} {value:.2g}" for name, value in differences.items())
     print(f"SavedModel: {out} (loaded again; largest differences: {found})")
 

@@ -1,44 +1,63 @@
-"""Label maps of pictures: `python -m deeplab_tf.predict --workdir=DIR --out=FOLDER PICTURE_OR_FOLDER …`.
+"""Label maps of pictures: `python -m deeplab_tf.predict --workdir=DIR --out=FOLDER PICTURES …`.
 
-Writes FOLDER/NAME.png (class ids, in the data set's colours) and FOLDER/NAME_overlay.jpg for every picture, after the dense
-CRF unless --nocrf is given. The ids are the network's, 0 to classes - 1; --label_ids writes the data set's own (of
-Cityscapes the labelIds that its server wants).
+PICTURES are files, folders (--recursive: with those below), patterns such as "a/*.jpg", and .txt lists of files, in every
+format that Pillow opens. --weights=FILE --model=NAME --dataset=NAME (or --labels=labels.txt) in place of --workdir takes a
+weights file, --saved_model=DIR a SavedModel. After the dense CRF unless --nocrf is given.
+
+--write says which files: labels (NAME_labels.png, the grey level is the id), palette (NAME.png, the index is the id, in the
+data set's colours), overlay (NAME_overlay.jpg), probabilities (NAME_probabilities.npy, float16), confidence
+(NAME_confidence.png), coco_rle (NAME_coco.json), shares (shares.csv and shares.json: the area of every class in every picture).
+The ids are the network's, 0 to classes - 1; --label_ids writes the data set's own (of Cityscapes the labelIds that its server
+wants). A picture that cannot be read is told of at the end, with exit code 2; the same command again does what is missing.
 """
+
+import sys
 
 from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.experiment.flags import config_from_flags, define_config, quiet_logs, require, run
-from deeplab_tf.experiment.run_folder import load_config
+from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.flags import config_from_flags, config_of_trained, define_trained, quiet_logs, require, run
+from deeplab_tf.experiment.settings import CRF_STAGE, TRAINED
 
 
 def define(flags):
-    define_config(flags)
-    absl_flags.DEFINE_string("workdir", None, "folder of the run", flag_values=flags)
+    define_trained(flags, ("flip", "tile", *CRF_STAGE))
+    absl_flags.DEFINE_string("saved_model", None, "folder of a SavedModel whose network is taken", flag_values=flags)
     absl_flags.DEFINE_string("out", None, "folder of the label maps", flag_values=flags)
+    absl_flags.DEFINE_list("write", ["palette", "overlay"], "what is written of every picture", flag_values=flags)
+    absl_flags.DEFINE_bool("recursive", False, "look into the folders below a folder too", flag_values=flags)
     absl_flags.DEFINE_bool("label_ids", False, "write the data set's own ids, as its masks hold them", flag_values=flags)
     absl_flags.DEFINE_bool("overwrite", False, "replace label maps that are there", flag_values=flags)
 
 
 def main(flags, arguments):
-    workdir, out = require(flags, "workdir"), require(flags, "out")
-    config = config_from_flags(flags, base=load_config(workdir))
+    out = require(flags, "out")
+    config = _config_for_saved_model(flags) if flags.saved_model else config_of_trained(flags)
     if not arguments:
-        raise UserError("No pictures were named, expected files or folders behind the flags.")
+        raise UserError("No pictures were named, expected files, folders, patterns or lists behind the flags.")
     quiet_logs()
-    from deeplab_tf.crf.dense_crf import DenseCRF
-    from deeplab_tf.experiment.network import crf_params_of, load_run
-    from deeplab_tf.inference.label_files import find_pictures, predict_pictures
+    from deeplab_tf.experiment.predicting import predict
 
-    pictures = find_pictures(arguments)
-    trained = load_run(workdir, config)
-    written = predict_pictures(
-        trained.model, pictures, out, palette=trained.spec.palette, ids=trained.spec.ids if flags.label_ids else None,
-        flip=config.eval.flip, tile=config.eval.tile,
-        crf=DenseCRF(crf_params_of(config), threads=1) if config.eval.crf else None,
-        crf_workers=config.eval.crf_workers, overwrite=flags.overwrite,
+    outcome = predict(
+        config, flags.workdir, arguments, out, saved_model=flags.saved_model, recursive=flags.recursive, write=flags.write,
+        label_ids=flags.label_ids, overwrite=flags.overwrite,
     )  # fmt: skip
-    print(f"{len(written)} label maps with overlays: {out}")
+    done = f"; {outcome.skipped:,} pictures were done before" if outcome.skipped else ""
+    print(f"{outcome.pictures:,} pictures{done}: {out}")
+    for path, reason in outcome.failed:
+        print(f"{path}: {reason}", file=sys.stderr)
+    if outcome.failed:
+        raise UserError(f"{len(outcome.failed):,} pictures could not be read, the others are done; the reasons stand above.")
+
+
+def _config_for_saved_model(flags) -> ExperimentConfig:
+    """Its settings are inside; what is left is the CRF."""
+    inside = [name for name in ("workdir", "weights", *TRAINED, "flip", "tile") if flags[name].present]
+    if inside:
+        raise UserError(f"--{inside[0]}: given beside --saved_model={flags.saved_model}, whose network and labels are inside; "
+                        "leave one of them out.")
+    return config_from_flags(flags)
 
 
 if __name__ == "__main__":

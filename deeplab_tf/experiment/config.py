@@ -16,6 +16,7 @@ from deeplab_tf.experiment.settings import (
     RecordConfig,
     SolverConfig,
     all_settings,
+    joined,
 )
 from deeplab_tf.models import zoo
 
@@ -72,6 +73,18 @@ class ExperimentConfig:
     def to_json(self) -> str:
         """One line a setting, sorted as declared."""
         return json.dumps(self.flat(), indent=1) + "\n"
+
+    def to_flagfile(self) -> str:
+        """The flags that reproduce the experiment, one a line, as `--flagfile` reads them."""
+        lines = []
+        for name, value in self.flat().items():
+            if isinstance(value, bool):
+                lines.append(f"--{name}" if value else f"--no{name}")
+            elif isinstance(value, tuple):
+                lines.append(f"--{name}={joined(value)}")
+            elif value is not None:
+                lines.append(f"--{name}={value}")
+        return "\n".join(lines) + "\n"
 
     @classmethod
     def from_json(cls, text: str, source: str = "config.json") -> ExperimentConfig:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import pathlib
 
-from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.datasets import sources
 from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
 from deeplab_tf.experiment.config import ExperimentConfig
-from deeplab_tf.experiment.network import crf_params_of, load_run
+from deeplab_tf.experiment.network import crf_of, load_run
 from deeplab_tf.experiment.run_folder import data_dir_of, load_spec, shared_pictures
 from deeplab_tf.weights import records
 
@@ -32,15 +31,13 @@ def evaluate_run(
     run = None if cached_scores else load_run(workdir, config)
     spec = load_spec(workdir) if run is None else run.spec
     where = (spec, data_dir_of(config), split)
-    # One thread each: the worker pool runs pictures side by side.
-    crf = DenseCRF(crf_params_of(config), threads=1) if settings.crf else None
     shared = {
         "out_dir": pathlib.Path(workdir) / "eval" / split,
-        "crf": crf,
+        "crf": crf_of(config),
         "crf_workers": settings.crf_workers,
         "gallery": settings.gallery,
         "trimap": settings.trimap,
-        "settings": {"split": split} | ({"checkpoint": run.checkpoint.name} if run else {}),
+        "settings": {"split": split} | ({"checkpoint": run.source.name} if run else {}),
         "warnings": _contamination(config, split),
     }
     examples = sources.evaluation(*where, limit=settings.max_images)

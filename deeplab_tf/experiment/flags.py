@@ -21,7 +21,8 @@ from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
-from deeplab_tf.experiment.settings import SECTIONS, all_settings
+from deeplab_tf.experiment.run_folder import load_config
+from deeplab_tf.experiment.settings import SECTIONS, TRAINED, all_settings, joined
 
 
 def run(main: Callable, define: Callable, argv: list[str] | None = None, *, positional: bool = False) -> None:
@@ -105,7 +106,7 @@ def _define(flags, name, hint, default, help, choices) -> None:
     if choices:
         help = f"{help} ({', '.join(map(str, choices))})"
     if typing.get_origin(kind) is tuple:
-        text = None if default is None else _joined(default)
+        text = None if default is None else joined(default)
         absl_flags.DEFINE_string(name, text, f"{help}; comma separated", flag_values=flags)
         return
     define = {
@@ -144,24 +145,6 @@ def _require_same(flags: absl_flags.FlagValues, of_run: dict, wanted: dict) -> N
                             "trained with; give the flags file of that run or none.")
 
 
-def to_flagfile(config: ExperimentConfig) -> str:
-    """The flags that reproduce `config`, one a line, as `--flagfile` reads them."""
-    lines = []
-    for name, value in config.flat().items():
-        if isinstance(value, bool):
-            lines.append(f"--{name}" if value else f"--no{name}")
-        elif isinstance(value, tuple):
-            lines.append(f"--{name}={_joined(value)}")
-        elif value is not None:
-            lines.append(f"--{name}={value}")
-    return "\n".join(lines) + "\n"
-
-
-def _joined(numbers) -> str:
-    """As short as they read back: 1, 0.5."""
-    return ",".join(f"{number:g}" if float(f"{number:g}") == number else repr(number) for number in numbers)
-
-
 def _plain(hint):
     """`X | None` -> X."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
@@ -177,6 +160,37 @@ def _numbers(name, text, kind):
         return tuple(number(part) for part in text.split(","))
     except ValueError:
         raise UserError(f"--{name}: got {text!r}, expected numbers separated by commas.") from None
+
+
+def define_trained(flags: absl_flags.FlagValues, uses: Collection[str]) -> None:
+    """The flags that name a trained network, and the settings `uses` of what is to be done with it."""
+    define_config(flags, (*TRAINED, *uses))
+    absl_flags.DEFINE_string("workdir", None, "folder of the run whose network is taken", flag_values=flags)
+
+
+def config_of_trained(flags: absl_flags.FlagValues) -> ExperimentConfig:
+    """The config of the trained network that the flags name: that of a run with what the flags change, or of a weights file.
+
+    Raises:
+      UserError: neither --workdir nor --weights is given, both are, or the weights come without --model and --dataset.
+    """
+    workdir, weights = flags.workdir, flags.weights
+    if workdir:
+        base = load_config(workdir)
+        if weights and weights != base.model.weights:
+            raise UserError(f"--workdir={workdir} and --weights={weights}: got both, expected the network of a run or a "
+                            "weights file; leave one out.")
+        return config_from_flags(flags, base)
+    if not weights:
+        raise UserError("--workdir is not set, expected the folder of a run, or --weights=FILE --model=NAME --dataset=NAME (or "
+                        "--labels=labels.txt) in its place.")
+    if flags.labels and not flags["dataset"].present:
+        flags.dataset = "folder"
+    for name, known in (("model", flags["model"].present), ("dataset", flags["dataset"].present or flags.labels)):
+        if not known:
+            raise UserError(f"--{name} is not set, expected which {flags[name].help} --weights={weights} was trained as; give "
+                            f"--{name}=….")
+    return config_from_flags(flags)
 
 
 def require(flags: absl_flags.FlagValues, name: str):

@@ -1,24 +1,27 @@
-"""Puts the network of an ExperimentConfig together, new or as a run left it.
-
-The one place where the doors' library functions meet a config; everything below takes plain values.
-"""
+"""Puts the network of an ExperimentConfig together: new, as a run left it, or from a weights file."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import pathlib
+from collections.abc import Callable
 
 import keras
+import numpy as np
 
+from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.crf.params import CrfParams, get_preset, load_preset
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
-from deeplab_tf.experiment.run_folder import load_spec
+from deeplab_tf.experiment.run_folder import dataset_of, load_spec
+from deeplab_tf.inference.segment import segment
 from deeplab_tf.models.deeplab import build_model
 from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.training.checkpoints import checkpoint_of
+from deeplab_tf.weights import records
 from deeplab_tf.weights.loading import load_weights
 
 
@@ -41,22 +44,50 @@ def crf_params_of(config: ExperimentConfig) -> CrfParams:
     return load_preset(preset) if os.path.isfile(preset) else get_preset(preset)
 
 
+def crf_of(config: ExperimentConfig) -> DenseCRF | None:
+    """The CRF behind the network, None where the config has none; one thread, since pictures run side by side."""
+    return DenseCRF(crf_params_of(config), threads=1) if config.eval.crf else None
+
+
 @dataclasses.dataclass(frozen=True)
-class Run:
-    """A trained run: what its folder says, and the network with the weights of one of its checkpoints."""
+class TrainedNetwork:
+    """A trained network, whatever it came from.
+
+    Attributes:
+      config: its settings, and those of what is to be done with it.
+      spec: its label table.
+      model: with the weights in it; a MultiScale where it has other scales than 1.
+      source: the file of the weights: a run's checkpoint or what the user named.
+      warnings: what is known of its training that a reader of its figures must know, one sentence each.
+    """
 
     config: ExperimentConfig
     spec: DatasetSpec
     model: keras.Model
-    checkpoint: pathlib.Path
+    source: pathlib.Path
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def segment(self) -> Callable[[np.ndarray], np.ndarray]:
+        """uint8 [height, width, 3] RGB -> float32 [height, width, K], as the config's flip and tile say."""
+        return functools.partial(segment, self.model, flip=self.config.eval.flip, tile=self.config.eval.tile)
 
 
-def load_run(workdir: str | os.PathLike, config: ExperimentConfig) -> Run:
+def load_trained(config: ExperimentConfig, workdir: str | os.PathLike | None = None) -> TrainedNetwork:
+    """The trained network of a run (`workdir`, with the checkpoint that the config names) or of `config.model.weights`.
+
+    Raises:
+      UserError: no run or checkpoint, no such file, or one of another network or number of classes.
+    """
+    return _of_weights(config) if workdir is None else load_run(workdir, config)
+
+
+def load_run(workdir: str | os.PathLike, config: ExperimentConfig) -> TrainedNetwork:
     """Builds the network of a run with the weights of one of its checkpoints.
 
     Args:
       workdir: folder of the run.
-      config: its config, perhaps with changed settings (`runs.load_config`).
+      config: its config, perhaps with changed settings (`run_folder.load_config`).
 
     Raises:
       UserError: no run, no checkpoint, or one of another model.
@@ -64,11 +95,25 @@ def load_run(workdir: str | os.PathLike, config: ExperimentConfig) -> Run:
     workdir = pathlib.Path(workdir)
     checkpoint = checkpoint_of(workdir, config.eval.checkpoint)
     spec = load_spec(workdir)
+    model = _loaded(config, spec, checkpoint, "give the settings the run was trained with")
+    return TrainedNetwork(config, spec, model, checkpoint)
+
+
+def _of_weights(config: ExperimentConfig) -> TrainedNetwork:
+    weights, spec = config.model.weights, dataset_of(config)
+    way_out = "give the --model, --dataset (or --labels), --width and --head_rates that the file was trained with"
+    model = _loaded(config, spec, weights, way_out)
+    record, file = records.resolve(weights, "vgg" if config.model.model.startswith("vgg") else "resnet")
+    return TrainedNetwork(config, spec, model, pathlib.Path(file), record.warnings() if record else ())
+
+
+def _loaded(config: ExperimentConfig, spec: DatasetSpec, weights, way_out: str) -> keras.Model:
+    """The config's network with `weights` in all of it: what keeps fresh values was never trained."""
     model = model_of(config, spec.num_classes)
-    report = load_weights(model, checkpoint)
+    report = load_weights(model, weights)
     if report.reinitialised:
         raise UserError(
-            f"{checkpoint}: checkpoint of another model ({report.reinitialised[0]} does not fit), expected "
-            f"{config.model.model} with {spec.num_classes} classes; give the settings the run was trained with."
+            f"{weights}: weights of another model ({report.reinitialised[0]} is not there or does not fit), expected "
+            f"{config.model.model} with {spec.num_classes} classes ({spec.name}); {way_out}."
         )
-    return Run(config, spec, model, checkpoint)
+    return model

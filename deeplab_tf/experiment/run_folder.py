@@ -14,7 +14,6 @@ from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.specs import DatasetSpec, Label, folder_spec, get_dataset
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
-from deeplab_tf.experiment.flags import to_flagfile
 from deeplab_tf.whole_files import replacing
 
 DEFAULT_MINIATURE_DIR = "data/miniature"
@@ -22,9 +21,10 @@ DEFAULT_MINIATURE_DIR = "data/miniature"
 
 def dataset_of(config: ExperimentConfig) -> DatasetSpec:
     """The spec of the experiment's data set."""
-    if config.data.labels:
-        return folder_spec(config.data.labels)
-    return get_dataset(config.data.dataset, data_dir_of(config))
+    data = config.data
+    if data.labels:
+        return folder_spec(data.labels)
+    return get_dataset(data.dataset, data_dir_of(config) if data.dataset == "folder" else None)
 
 
 def data_dir_of(config: ExperimentConfig) -> str:
@@ -73,7 +73,7 @@ def shared_pictures(config: ExperimentConfig, split: str) -> int:
 def save_description(workdir: pathlib.Path, config: ExperimentConfig, spec: DatasetSpec) -> None:
     """Writes config.json, flags.txt and dataset.json, from which `experiment.load_run` builds the network again."""
     label_table = json.dumps(dataclasses.asdict(spec), indent=1) + "\n"
-    files = {"dataset.json": label_table, "flags.txt": to_flagfile(config), "config.json": config.to_json()}
+    files = {"dataset.json": label_table, "flags.txt": config.to_flagfile(), "config.json": config.to_json()}
     for name, text in files.items():
         with replacing(workdir / name) as partial:
             partial.write_text(text, encoding="utf-8")

@@ -43,7 +43,7 @@ class ModelConfig:
     """Which network."""
 
     model: str = setting("vgg16_largefov", "network of the zoo")
-    weights: str | None = setting(None, "weights to start from: a file or the name of a weights record")
+    weights: str | None = setting(None, "weights: a file or the name of a weights record")
     output_stride: int = setting(8, "input pixels per score-map pixel", choices=zoo.OUTPUT_STRIDES)
     head_rates: tuple[int, ...] | None = setting(None, "atrous rates of the head at this output stride")
     width: float = setting(
@@ -179,3 +179,15 @@ def all_settings() -> typing.Iterator[Setting]:
     for section, cls in SECTIONS.items():
         for field in dataclasses.fields(cls):
             yield Setting(section, field, f"crf_{field.name}" if section == "crf" else field.name)
+
+
+def joined(numbers) -> str:
+    """Numbers as flags hold them, as short as they read back: 1,0.5."""
+    return ",".join(f"{number:g}" if float(f"{number:g}") == number else repr(number) for number in numbers)
+
+
+NETWORK = ("model", "output_stride", "head_rates", "width", "scales", "atrous_method", "precision")
+TRAINED = (*NETWORK, "weights", "dataset", "labels", "checkpoint")
+"""Settings that say which trained network: a run's checkpoint, or a weights file, its network and its label table."""
+CRF_STAGE = ("crf", "crf_preset", "crf_workers", *(flag for section, _, flag in all_settings() if section == "crf"))
+"""Settings of the CRF behind a network."""

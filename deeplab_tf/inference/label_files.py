@@ -1,144 +1,167 @@
-"""Label maps of a user's pictures, written as files. What `python -m deeplab_tf.predict` calls."""
+"""The files that are written of one picture: its label map in several forms, each whole or not at all."""
 
 from __future__ import annotations
 
-import collections
+import contextlib
+import dataclasses
 import io
-import os
+import json
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-import keras
 import numpy as np
-import tqdm
 from PIL import Image
-from tqdm.contrib.logging import logging_redirect_tqdm
 
-from deeplab_tf.crf.stage import refine_stream
-from deeplab_tf.datasets.pictures import read_image
-from deeplab_tf.datasets.samples import IMAGE_SUFFIXES, is_picture_name
 from deeplab_tf.errors import UserError
-from deeplab_tf.inference.segment import segment
 from deeplab_tf.whole_files import make_folder, replacing
 
 
-def find_pictures(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
-    """The pictures that `paths` name: files, and folders for the pictures right in them.
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What is known of one picture.
+
+    Attributes:
+      image: uint8 [height, width, 3] RGB.
+      labels: integer [height, width] class ids.
+      probabilities: float32 [height, width, K].
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelFiles:
+    """Which files are written, and in which ids and colours.
+
+    Attributes:
+      class_names, palette: by class, names and RGB.
+      ids: what label files hold for each class; by default 0, 1, 2, …
+      write: names among `OUTPUTS`.
 
     Raises:
-      UserError: a path does not exist, a folder holds no picture, or nothing was named.
+      UserError: an unknown output, or an id above 255 where a palette picture is asked for.
     """
-    pictures = []
-    for path in map(pathlib.Path, paths):
-        if path.is_dir():
-            inside = sorted(entry for entry in path.iterdir() if is_picture_name(entry.name))
-            if not inside:
-                raise UserError(f"{path}: holds no picture, expected {', '.join(IMAGE_SUFFIXES)} files; name another folder.")
-            pictures += inside
-        elif path.is_file():
-            pictures.append(path)
-        else:
-            raise UserError(f"{path}: no such picture or folder; correct the path.")
-    if not pictures:
-        raise UserError("No pictures were named, expected files or folders behind the flags.")
-    return pictures
+
+    class_names: Sequence[str]
+    palette: Sequence[tuple[int, int, int]]
+    ids: Sequence[int] | None = None
+    write: Sequence[str] = ("palette", "overlay")
+
+    def __post_init__(self):
+        object.__setattr__(self, "ids", tuple(range(len(self.palette)) if self.ids is None else self.ids))
+        for output in self.write:
+            if output not in OUTPUTS:
+                raise UserError(f"--write: got {output!r}, expected some of {', '.join(OUTPUTS)}.")
+        if {"palette", "overlay"} & set(self.write) and max(self.ids) > 255:
+            raise UserError(f"label ids: got {max(self.ids)}, expected at most 255 in a palette PNG; write class ids instead, "
+                            "or --write=labels.")
+
+    @property
+    def colors(self) -> np.ndarray:
+        """uint8 [256, 3] RGB by id."""
+        colors = np.zeros((256, 3), np.uint8)
+        colors[list(self.ids)] = self.palette
+        return colors
+
+    def values(self, prediction: Prediction) -> np.ndarray:
+        """The label map in the ids that files hold, uint8 or, above 255, uint16 [height, width]."""
+        return np.array(self.ids, np.uint8 if max(self.ids) < 256 else np.uint16)[prediction.labels]
+
+    def paths(self, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
+        """The files of one picture, in the order of `write`."""
+        return [folder / f"{name}{OUTPUTS[output][0]}" for output in self.write if OUTPUTS[output]]
+
+    def save(self, prediction: Prediction, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
+        """Writes all files of one picture, or none.
+
+        Raises:
+          UserError: the folder or the disk refuses.
+        """
+        paths = self.paths(folder, name)
+        contents = [OUTPUTS[output][1](self, prediction) for output in self.write if OUTPUTS[output]]
+        for parent in {path.parent for path in paths}:
+            make_folder(parent)
+        with contextlib.ExitStack() as stack:
+            partials = [stack.enter_context(replacing(path)) for path in paths]
+            for partial, content in zip(partials, contents, strict=True):
+                partial.write_bytes(content)
+        return paths
 
 
-def predict_pictures(
-    model: keras.Model,
-    pictures: Sequence[pathlib.Path],
-    out_dir: str | os.PathLike,
-    *,
-    palette: Sequence[tuple[int, int, int]],
-    ids: Sequence[int] | None = None,
-    flip: bool = False,
-    tile: int | None = None,
-    crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
-    crf_workers: int = 2,
-    overwrite: bool = False,
-) -> list[pathlib.Path]:
-    """Writes NAME.png (a palette PNG of ids) and NAME_overlay.jpg for every picture, both or neither.
-
-    The CRF of one picture runs beside the network of the next.
-
-    Args:
-      model: a network of the zoo or a MultiScale.
-      pictures: files; two of the same name are an error, as their results would be, and none is ever replaced by a result.
-      out_dir: made if it is not there.
-      palette: RGB by class.
-      ids: what the label maps hold for each class, 0 to 255; None: 0, 1, 2, …
-      flip, tile: as `segment` takes them.
-      crf: a DenseCRF, or None.
-      crf_workers: threads that run it.
-      overwrite: replace results that are there.
-
-    Returns:
-      The label maps' paths.
-
-    Raises:
-      UserError: a picture that does not decode, results that are there already or would replace a picture, two pictures
-        of one name, an id above 255, a folder or disk that refuses.
-    """
-    out_dir = pathlib.Path(out_dir)
-    ids = tuple(range(len(palette)) if ids is None else ids)
-    if max(ids) > 255:
-        raise UserError(f"label ids: got {max(ids)}, expected at most 255 in a palette PNG; write class ids instead.")
-    targets = _targets(pictures, out_dir, overwrite)
-    read_image(pictures[0])  # a wrong first file ends before anything is made
-    make_folder(out_dir)
-
-    def stream():
-        for picture, target in zip(pictures, targets, strict=True):
-            image = read_image(picture)
-            yield (image, target), image, segment(model, image, flip=flip, tile=tile)
-
-    refined = refine_stream(crf or _as_they_are, stream(), crf_workers, ahead=crf_workers)
-    with logging_redirect_tqdm(), tqdm.tqdm(refined, total=len(pictures), unit="picture", dynamic_ncols=True) as bar:
-        for (image, target), probabilities in bar:
-            _write(image, probabilities.argmax(axis=-1), target, palette, ids)
-    return targets
+def shares(labels: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
+    """Share of the picture's pixels of every class, by name, 0..1."""
+    counts = np.bincount(labels.ravel(), minlength=len(class_names))
+    return {name: float(count) / labels.size for name, count in zip(class_names, counts, strict=True)}
 
 
-def _as_they_are(image: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """In place of a CRF."""
-    return probabilities
-
-
-def _targets(pictures, out_dir, overwrite) -> list[pathlib.Path]:
-    targets = [out_dir / f"{picture.stem}.png" for picture in pictures]
-    sources, named = {picture.resolve() for picture in pictures}, collections.Counter(targets)
-    for picture, target in zip(pictures, targets, strict=True):
-        if named[target] > 1:
-            raise UserError(f"{picture}: another picture has the same name and would be written to {target}; run them apart.")
-        for result in (target, _overlay(target)):
-            if result.resolve() in sources:
-                raise UserError(f"{result}: one of the pictures would be replaced by a result; choose another --out.")
-    for target in targets:
-        for result in (target, _overlay(target)):
-            if result.exists() and not overwrite:
-                raise UserError(f"{result} is there already; give --overwrite or another --out.")
-    return targets
-
-
-def _overlay(target: pathlib.Path) -> pathlib.Path:
-    return target.with_name(f"{target.stem}_overlay.jpg")
-
-
-def _write(image: np.ndarray, labels: np.ndarray, target: pathlib.Path, palette, ids) -> None:
-    colors = np.zeros((256, 3), np.uint8)
-    colors[list(ids)] = palette
-    values = np.array(ids, np.uint8)[labels]
-    label_map = Image.fromarray(values, "P")
-    label_map.putpalette(colors.tobytes())
-    blend = (image.astype(np.float32) + colors[values]) / 2
-    png = _encoded(label_map, "PNG")
-    jpeg = _encoded(Image.fromarray(blend.astype(np.uint8)), "JPEG", quality=90)
-    with replacing(target) as label_file, replacing(_overlay(target)) as overlay_file:
-        label_file.write_bytes(png)
-        overlay_file.write_bytes(jpeg)
+def blend(image: np.ndarray, colors: np.ndarray) -> np.ndarray:
+    """Picture and label colours, half and half; uint8 [height, width, 3]."""
+    return ((image.astype(np.uint16) + colors) // 2).astype(np.uint8)
 
 
 def _encoded(picture: Image.Image, kind: str, **options) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, kind, **options)
     return stream.getvalue()
+
+
+def _labels(files: LabelFiles, prediction: Prediction) -> bytes:
+    return _encoded(Image.fromarray(files.values(prediction)), "PNG")
+
+
+def _palette(files: LabelFiles, prediction: Prediction) -> bytes:
+    label_map = Image.fromarray(files.values(prediction), "P")
+    label_map.putpalette(files.colors.tobytes())
+    return _encoded(label_map, "PNG")
+
+
+def _overlay(files: LabelFiles, prediction: Prediction) -> bytes:
+    colors = files.colors[files.values(prediction)]
+    return _encoded(Image.fromarray(blend(prediction.image, colors)), "JPEG", quality=90)
+
+
+def _confidence(files: LabelFiles, prediction: Prediction) -> bytes:
+    levels = np.rint(255 * prediction.probabilities.max(axis=-1)).astype(np.uint8)
+    return _encoded(Image.fromarray(levels), "PNG")
+
+
+def _probabilities(files: LabelFiles, prediction: Prediction) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, prediction.probabilities.astype(np.float16))
+    return stream.getvalue()
+
+
+def _coco_rle(files: LabelFiles, prediction: Prediction) -> bytes:
+    height, width = prediction.labels.shape
+    segments = []
+    for train_id in np.unique(prediction.labels):
+        mask = prediction.labels == train_id
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        segments.append({
+            "category_id": files.ids[train_id], "category": files.class_names[train_id], "iscrowd": 1, "area": int(mask.sum()),
+            "bbox": [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1],
+            "segmentation": {"size": [height, width], "counts": run_lengths(mask)},
+        })  # fmt: skip
+    return (json.dumps({"height": height, "width": width, "annotations": segments}) + "\n").encode()
+
+
+def run_lengths(mask: np.ndarray) -> list[int]:
+    """COCO's run lengths of a bool mask [height, width]: column by column, beginning with a run of zeros."""
+    flat = mask.T.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    lengths = np.diff(np.concatenate([[0], changes, [flat.size]]))
+    return [0] * bool(flat[0]) + lengths.tolist()
+
+
+OUTPUTS: dict[str, tuple[str, Callable[[LabelFiles, Prediction], bytes]] | None] = {
+    "labels": ("_labels.png", _labels),  # grey, the level is the id
+    "palette": (".png", _palette),  # the index is the id, in the data set's colours
+    "overlay": ("_overlay.jpg", _overlay),
+    "probabilities": ("_probabilities.npy", _probabilities),  # float16 [height, width, K]
+    "confidence": ("_confidence.png", _confidence),  # grey, 255 times the largest probability
+    "coco_rle": ("_coco.json", _coco_rle),
+    "shares": None,  # one table of all pictures, shares.csv and shares.json
+}
+"""What `--write` knows -> (how its file ends, its contents)."""

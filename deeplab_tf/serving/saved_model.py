@@ -18,11 +18,11 @@ from PIL import Image
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.inference.predictor import Predictor
+from deeplab_tf.inference.saved_model import ABOUT_FILE
 from deeplab_tf.inference.segment import segment
 from deeplab_tf.serving.signatures import SegmentationModule
 from deeplab_tf.whole_files import check_writable, make_folder, unwritable
 
-METADATA_FILE = "assets.extra/deeplab_tf.json"
 _SIZES = ((37, 52), (64, 41))  # compared at export: off the padded grid, portrait and landscape
 
 
@@ -75,8 +75,8 @@ def export_saved_model(
         module = SegmentationModule(predictor)
         with _writing(path):
             tf.saved_model.save(module, str(temporary), signatures=module.signatures())
-            (temporary / METADATA_FILE).parent.mkdir(exist_ok=True)
-            (temporary / METADATA_FILE).write_text(about)
+            (temporary / ABOUT_FILE).parent.mkdir(exist_ok=True)
+            (temporary / ABOUT_FILE).write_text(about)
         differences = compare(temporary, model, scales, flip)
         with _writing(path):
             temporary.chmod(0o755)

@@ -10,7 +10,7 @@ from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
-from deeplab_tf.experiment.flags import config_from_flags, define_config, to_flagfile
+from deeplab_tf.experiment.flags import config_from_flags, define_config
 from deeplab_tf.experiment.settings import all_settings
 
 CHANGED = dict(model="resnet101_aspp", scales=(0.5, 0.75, 1.0), crop_size=353, head_rates=(6, 12, 18, 24), mirror=False,
@@ -44,7 +44,7 @@ def test_a_damaged_config_is_named(text):
 def test_flagfile_round_trip(tmp_path):
     config = ExperimentConfig.create(**CHANGED, augment_range=(0.1234567, 0.9))
     path = tmp_path / "x.flags"
-    path.write_text("# a comment\n\n" + to_flagfile(config))
+    path.write_text("# a comment\n\n" + config.to_flagfile())
     assert config_from_flags(parse(f"--flagfile={path}")) == config
 
 

@@ -13,11 +13,12 @@ from PIL import Image
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.inference.predictor import Predictor
+from deeplab_tf.inference.saved_model import ABOUT_FILE
 from deeplab_tf.inference.segment import segment
 from deeplab_tf.models.deeplab import build_model
 from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.serving import saved_model
-from deeplab_tf.serving.saved_model import METADATA_FILE, export_saved_model
+from deeplab_tf.serving.saved_model import export_saved_model
 from tests.full_disk import full_disk
 
 NAMES = ("road", "sky", "tree", "car", "sign")
@@ -118,7 +119,7 @@ def test_serves_without_the_package(exported, tmp_path):
 
 
 def test_metadata_stands_beside_the_graph(exported):
-    about = json.loads((exported / METADATA_FILE).read_text())
+    about = json.loads((exported / ABOUT_FILE).read_text())
     assert about["class_names"] == list(NAMES) and about["palette"][4] == [4, 4, 4]
     assert about["flip"] is True and about["output_stride"] == 8 and about["metadata"] == {"trained_on": "miniature"}
     assert [path.name for path in exported.parent.iterdir()] == ["model"]

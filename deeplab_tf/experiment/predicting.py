@@ -1,0 +1,70 @@
+"""The label maps of a user's pictures by a trained network. What `python -m deeplab_tf.predict` calls."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+from deeplab_tf.errors import UserError
+from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.network import TrainedNetwork, crf_of, load_trained
+from deeplab_tf.inference import picture_files, predictions
+from deeplab_tf.inference.digest import folder_digest, network_digest
+from deeplab_tf.inference.label_files import LabelFiles
+from deeplab_tf.inference.saved_model import load_saved_model
+
+
+def predict(
+    config: ExperimentConfig,
+    workdir: str | os.PathLike | None,
+    named: Sequence[str],
+    out_dir: str | os.PathLike,
+    *,
+    saved_model: str | os.PathLike | None = None,
+    recursive: bool = False,
+    write: Sequence[str] = ("palette", "overlay"),
+    label_ids: bool = False,
+    overwrite: bool = False,
+) -> predictions.Outcome:
+    """Label files of the pictures that `named` names (`find_pictures`), in `out_dir`.
+
+    Args:
+      config: of the trained network (`flags.config_of_trained`); where there is a SavedModel, only the CRF's settings count.
+      workdir: folder of the run, None for a weights file or a SavedModel.
+      named: files, folders, patterns, lists.
+      out_dir: see `predictions.predict_pictures`.
+      saved_model: folder of a SavedModel that takes the network's place.
+      recursive: look into the folders below a folder too.
+      write: names among `label_files.OUTPUTS`.
+      label_ids: write the data set's own ids instead of 0 to classes - 1.
+      overwrite: replace results that are there.
+
+    Raises:
+      UserError: as loading the network and `predict_pictures` do.
+    """
+    pictures = picture_files.find_pictures(named, recursive)
+    if saved_model:
+        if label_ids:
+            raise UserError("--label_ids: a SavedModel knows its class ids only, expected a run or a weights file beside it.")
+        network = load_saved_model(saved_model)
+        names, palette, ids = network.class_names, network.palette, None
+        origin = {"saved_model": folder_digest(network.path)}
+    else:
+        network = load_trained(config, workdir)
+        names, palette = network.spec.class_names, network.spec.palette
+        ids = network.spec.ids if label_ids else None
+        origin = _origin(network)
+    return predictions.predict_pictures(
+        network.segment, pictures, pathlib.Path(out_dir), LabelFiles(names, palette, ids, write), crf=crf_of(config),
+        crf_workers=config.eval.crf_workers, settings=origin, overwrite=overwrite,
+    )  # fmt: skip
+
+
+def _origin(network: TrainedNetwork) -> dict:
+    """What the probabilities depend on beside the picture."""
+    model, judged = network.config.model, network.config.eval
+    return {
+        "network": network_digest(network.model), "scales": list(model.scales), "precision": model.precision,
+        "flip": judged.flip, "tile": judged.tile,
+    }  # fmt: skip

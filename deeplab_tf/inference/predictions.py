@@ -1,0 +1,197 @@
+"""Many pictures to label files: resumable, and a broken picture does not stop the others."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from deeplab_tf.crf.stage import refine_stream
+from deeplab_tf.errors import UserError
+from deeplab_tf.inference.label_files import LabelFiles, Prediction, shares
+from deeplab_tf.inference.picture_files import PictureFile, read_upright
+from deeplab_tf.whole_files import check_writable, make_folder, replacing, unwritable
+
+LOG = "predict.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of the pictures.
+
+    Attributes:
+      pictures: how many were done now.
+      written: their files, in order.
+      skipped: how many were done by an earlier run with the same settings.
+      failed: (file, reason) of those that could not be read.
+    """
+
+    pictures: int
+    written: tuple[pathlib.Path, ...]
+    skipped: int
+    failed: tuple[tuple[pathlib.Path, str], ...]
+
+
+def predict_pictures(
+    segment: Callable[[np.ndarray], np.ndarray],
+    pictures: Sequence[PictureFile],
+    out_dir: str | os.PathLike,
+    files: LabelFiles,
+    *,
+    crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    crf_workers: int = 2,
+    settings: Mapping[str, object] | None = None,
+    overwrite: bool = False,
+) -> Outcome:
+    """Writes the label files of every picture; the CRF of one picture runs beside the network of the next.
+
+    `out_dir` also gets predict.jsonl: the settings, then a line for every picture that is done. A later call with the same
+    settings does what is missing, or what has other pixels now. Memory does not grow with the number of pictures.
+
+    Args:
+      segment: uint8 [height, width, 3] RGB -> float32 [height, width, K].
+      pictures: see `find_pictures`; none is ever replaced by a result.
+      out_dir: made if it is not there.
+      files: what is written.
+      crf: a DenseCRF, or None.
+      crf_workers: threads that run it.
+      settings: JSON-able facts that the results depend on besides `files` and `crf`, such as a digest of the network.
+      overwrite: replace results that are there, of other settings or of unknown origin.
+
+    Raises:
+      UserError: results that are there already or would replace a picture; a folder or disk that refuses.
+    """
+    out_dir = pathlib.Path(out_dir)
+    check_writable(out_dir)
+    about = json.loads(json.dumps(dict(settings or {}) | _about(files, crf), default=str))
+    log = _Log(out_dir, about, overwrite)
+    _check_targets(pictures, out_dir, files, log, overwrite)
+    waiting = [picture for picture in pictures if not log.is_done(picture, files.paths(out_dir, picture.name))]
+    failed, written = [], []
+
+    def stream() -> Iterator:
+        for picture in waiting:
+            try:
+                image = read_upright(picture.path)
+            except UserError as error:
+                failed.append((picture.path, str(error).removeprefix(f"{picture.path}: ")))
+                bar.update()
+                continue
+            yield (picture, image), image, segment(image)
+
+    with logging_redirect_tqdm(), tqdm.tqdm(total=len(waiting), unit="picture", dynamic_ncols=True) as bar:
+        for (picture, image), probabilities in refine_stream(crf or _as_they_are, stream(), crf_workers, ahead=crf_workers):
+            prediction = Prediction(image, probabilities.argmax(axis=-1), probabilities)
+            log.begin()
+            written += files.save(prediction, out_dir, picture.name)
+            log.done(picture, image.shape[:2], shares(prediction.labels, files.class_names))
+            bar.update()
+    if "shares" in files.write:
+        _write_shares(out_dir, [log.lines[p.name] for p in pictures if p.name in log.lines], files.class_names)
+    return Outcome(len(waiting) - len(failed), tuple(written), len(pictures) - len(waiting), tuple(failed))
+
+
+def _as_they_are(image: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """In place of a CRF."""
+    return probabilities
+
+
+def _about(files: LabelFiles, crf) -> dict:
+    params = getattr(crf, "params", crf)
+    return {
+        "classes": list(files.class_names), "ids": list(files.ids), "write": sorted(files.write), "crf": params and str(params)
+    }  # fmt: skip
+
+
+class _Log:
+    """predict.jsonl: its first line tells the settings, every other one a picture that is done."""
+
+    def __init__(self, out_dir: pathlib.Path, about: dict, overwrite: bool):
+        self.path, self.about, self.lines = out_dir / LOG, about, {}
+        self._new, self._cut = overwrite or not self.path.exists(), False
+        if self._new:
+            return
+        head, *lines = self._read()
+        if head != {"settings": about}:
+            changed = sorted(name for name in {*about, *head.get("settings", {})}
+                             if about.get(name) != head.get("settings", {}).get(name))
+            raise UserError(f"{self.path}: the results there came about otherwise ({', '.join(changed)} differ), expected the "
+                            "same settings to go on; give --overwrite or another --out.")
+        self.lines = {line["name"]: line for line in lines}
+
+    def _read(self) -> list[dict]:
+        found = []
+        text = self.path.read_text(encoding="utf-8")
+        self._cut = not text.endswith("\n")
+        for line in text.splitlines():
+            with contextlib.suppress(json.JSONDecodeError):  # the line that was being written when the run died
+                found.append(json.loads(line))
+        return found or [{}]
+
+    def begin(self) -> None:
+        """Claims the folder: from now on the results in it are known to be of these settings."""
+        if self._new:
+            make_folder(self.path.parent)
+            with replacing(self.path) as partial:
+                partial.write_text(json.dumps({"settings": self.about}) + "\n", encoding="utf-8")
+            self._new = False
+
+    def is_done(self, picture: PictureFile, paths: Sequence[pathlib.Path]) -> bool:
+        """Whether an earlier run wrote the files of these very contents."""
+        line = self.lines.get(picture.name)
+        return bool(line) and all(path.exists() for path in paths) and line["checksum"] == _checksum(picture.path)
+
+    def done(self, picture: PictureFile, size: tuple[int, int], found: dict[str, float]) -> None:
+        """A line for a picture whose files are written."""
+        line = {"name": picture.name, "picture": str(picture.path), "checksum": _checksum(picture.path),
+                "height": size[0], "width": size[1], "shares": found}  # fmt: skip
+        try:
+            with open(self.path, "a", encoding="utf-8") as log:
+                log.write("\n" * self._cut + json.dumps(line) + "\n")
+            self._cut = False
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        self.lines[picture.name] = line
+
+
+def _checksum(path: pathlib.Path) -> str | None:
+    try:
+        with open(path, "rb") as content:
+            return hashlib.file_digest(content, "md5").hexdigest()
+    except OSError:
+        return None
+
+
+def _check_targets(pictures, out_dir, files: LabelFiles, log: _Log, overwrite: bool) -> None:
+    """No result may take the place of a picture, nor of a file that no run of predict is known to have written."""
+    sources = {picture.path.resolve() for picture in pictures}
+    for picture in pictures:
+        for target in files.paths(out_dir, picture.name):
+            if target.resolve() in sources:
+                raise UserError(f"{target}: one of the pictures would be replaced by a result; choose another --out.")
+            if target.exists() and not overwrite and not log.path.exists():
+                raise UserError(f"{target} is there already; give --overwrite or another --out.")
+
+
+def _write_shares(out_dir: pathlib.Path, lines: Sequence[dict], class_names: Sequence[str]) -> None:
+    """shares.csv and shares.json: the share of every class in every picture that is done."""
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["picture", "height", "width", *class_names])
+    for line in lines:
+        rows.writerow([line["name"], line["height"], line["width"], *(f"{line['shares'][name]:.6f}" for name in class_names)])
+    contents = {"shares.csv": table.getvalue(), "shares.json": json.dumps({one["name"]: one["shares"] for one in lines}) + "\n"}
+    make_folder(out_dir)
+    for name, text in contents.items():
+        with replacing(out_dir / name) as partial:
+            partial.write_text(text, encoding="utf-8")

@@ -1,0 +1,107 @@
+"""A weights file without a run, through the doors as users run them: published names, MSC, and Python's numbers."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import deeplab_tf as dl
+from deeplab_tf.datasets.pictures import read_image
+from tests.weights.caffe_writer import Layer, write_caffemodel
+
+WIDTH, SCALES = 0.03, (0.5, 0.75, 1.0)
+NETWORK = ["--model=resnet101_aspp", f"--width={WIDTH}", "--scales=0.5,0.75,1", "--dataset=voc2012"]
+
+
+def caffemodel(model, path):
+    """The network as Caffe would have written it, one blob list a layer."""
+    layers = {}
+    for variable in model.weights:
+        layer, name = variable.path.split("/")[-2:]
+        layers.setdefault(layer, {})[name] = np.array(variable)
+    written = []
+    for name, parts in layers.items():
+        if "kernel" in parts:
+            bias = (parts["bias"],) if "bias" in parts else ()
+            written.append(Layer(name, "Convolution", (parts["kernel"].transpose(3, 2, 0, 1), *bias)))
+        else:
+            statistics = (parts["moving_mean"], parts["moving_variance"], np.ones(1, np.float32))
+            written.append(Layer(name, "BatchNorm", statistics))
+            written.append(Layer(name.replace("bn", "scale", 1), "Scale", (parts["gamma"], parts["beta"])))
+    write_caffemodel(path, written)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A made `.caffemodel` with the published names, and the network that is in it."""
+    folder = tmp_path_factory.mktemp("published")
+    network = dl.build_model("resnet101_aspp", 21, width=WIDTH, atrous_method="auto")
+    random = np.random.default_rng(0)
+    for weight in network.weights:
+        kind = weight.path.split("/")[-1]
+        if kind in ("gamma", "moving_variance"):
+            weight.assign(random.uniform(0.5, 1.5, weight.shape))
+    caffemodel(network, folder / "made.caffemodel")
+    loaded = dl.build_model("resnet101_aspp", 21, width=WIDTH, atrous_method="auto", weights=str(folder / "made.caffemodel"))
+    return folder / "made.caffemodel", loaded
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "one.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (70, 93, 3)).astype(np.uint8)).save(path)
+    return path
+
+
+def run(door, *arguments):
+    return subprocess.run([sys.executable, "-m", f"deeplab_tf.{door}", *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_predict_is_segment_bit_for_bit(published, image, tmp_path):
+    weights, network = published
+    written = ["--nocrf", "--write=labels,probabilities"]
+    result = run("predict", f"--weights={weights}", *NETWORK, f"--out={tmp_path}", *written, image)
+    assert result.returncode == 0, result.stderr[-2000:]
+    expected = dl.segment(network, read_image(image), scales=SCALES)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "one_labels.png")), expected.argmax(-1))
+    assert np.array_equal(np.load(tmp_path / "one_probabilities.npy"), expected.astype(np.float16))
+
+
+def test_export_and_predict_by_the_saved_model(published, image, tmp_path):
+    weights, network = published
+    result = run("export", f"--weights={weights}", *NETWORK, f"--out={tmp_path / 'saved'}")
+    assert result.returncode == 0, result.stderr[-2000:]
+    out = tmp_path / "out"
+    written = ["--nocrf", "--write=palette,labels,shares"]
+    result = run("predict", f"--saved_model={tmp_path / 'saved'}", f"--out={out}", *written, image)
+    assert result.returncode == 0, result.stderr[-2000:]
+    expected = dl.segment(network, read_image(image), scales=SCALES).argmax(-1)
+    assert np.array_equal(np.asarray(Image.open(out / "one_labels.png")), expected)
+    colors = np.array(dl.get_dataset("voc2012").palette)[expected]
+    assert np.array_equal(np.asarray(Image.open(out / "one.png").convert("RGB")), colors)
+    shares = json.loads((out / "shares.json").read_text())["one"]
+    assert shares["background"] == np.mean(expected == 0)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "--workdir is not set, expected the folder of a run, or --weights"),
+        (["--weights=x.npz"], "--model is not set"),
+        (["--weights=x.npz", "--model=resnet101_aspp"], "--dataset is not set"),
+        (["--weights=x.npz", *NETWORK], "x.npz"),
+        (["--weights={weights}", *NETWORK, "--dataset=cityscapes"], "expected resnet101_aspp with 19 classes (cityscapes)"),
+        (["--weights={weights}", *NETWORK, "--saved_model=x"], "--weights: given beside --saved_model=x"),
+        (["--saved_model=nowhere"], "--saved_model=nowhere: holds no saved_model.pb"),
+        (["--batch_size=3", "--weights={weights}", *NETWORK], "--batch_size: predict does not use it"),
+    ],
+)
+def test_what_does_not_say_which_network(published, image, tmp_path, arguments, message):
+    given = [argument.format(weights=published[0]) for argument in arguments]
+    result = run("predict", *given, f"--out={tmp_path / 'out'}", image)
+    last = result.stderr.strip().splitlines()[-1]
+    assert result.returncode == 2 and last.startswith("error: ") and message in last, result.stderr[-2000:]
+    assert not (tmp_path / "out").exists()
