@@ -1,8 +1,9 @@
 """Label maps of pictures: `python -m deeplab_tf.predict --workdir=DIR --out=FOLDER PICTURES …`.
 
 PICTURES are files, folders (--recursive: with those below), patterns such as "a/*.jpg", and .txt lists of files, in every
-format that Pillow opens. --weights=FILE --model=NAME --dataset=NAME (or --labels=labels.txt) in place of --workdir takes a
-weights file, --saved_model=DIR a SavedModel. After the dense CRF unless --nocrf is given.
+format that Pillow opens, and videos (extra `video`), of which an overlay video and a table of areas by frame are written.
+--weights=FILE --model=NAME --dataset=NAME (or --labels=labels.txt) in place of --workdir takes a weights file,
+--saved_model=DIR a SavedModel. After the dense CRF unless --nocrf is given.
 
 --write says which files: labels (NAME_labels.png, the grey level is the id), palette (NAME.png, the index is the id, in the
 data set's colours), overlay (NAME_overlay.jpg), probabilities (NAME_probabilities.npy, float16), confidence

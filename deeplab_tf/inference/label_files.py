@@ -65,9 +65,14 @@ class LabelFiles:
         colors[list(self.ids)] = self.palette
         return colors
 
+    @property
+    def class_values(self) -> np.ndarray:
+        """The ids that files hold, by class: uint8 or, above 255, uint16 [K]."""
+        return np.array(self.ids, np.uint8 if max(self.ids) < 256 else np.uint16)
+
     def values(self, prediction: Prediction) -> np.ndarray:
-        """The label map in the ids that files hold, uint8 or, above 255, uint16 [height, width]."""
-        return np.array(self.ids, np.uint8 if max(self.ids) < 256 else np.uint16)[prediction.labels]
+        """The label map [height, width] in the ids that files hold."""
+        return self.class_values[prediction.labels]
 
     def paths(self, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
         """The files of one picture, in the order of `write`."""

@@ -18,6 +18,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from deeplab_tf.crf.stage import refine_stream
 from deeplab_tf.errors import UserError
+from deeplab_tf.inference import video
 from deeplab_tf.inference.label_files import LabelFiles, Prediction, shares
 from deeplab_tf.inference.picture_files import PictureFile, read_upright
 from deeplab_tf.whole_files import check_writable, make_folder, replacing, unwritable
@@ -76,16 +77,19 @@ def predict_pictures(
     about = json.loads(json.dumps(dict(settings or {}) | _about(files, crf), default=str))
     log = _Log(out_dir, about, overwrite)
     _check_targets(pictures, out_dir, files, log, overwrite)
-    waiting = [picture for picture in pictures if not log.is_done(picture, files.paths(out_dir, picture.name))]
+    waiting = [picture for picture in pictures if not log.is_done(picture, _targets(picture, out_dir, files))]
     failed, written = [], []
 
+    def fails(picture: PictureFile, error: UserError) -> None:
+        failed.append((picture.path, str(error).removeprefix(f"{picture.path}: ")))
+        bar.update()
+
     def stream() -> Iterator:
-        for picture in waiting:
+        for picture in (picture for picture in waiting if not picture.is_video):
             try:
                 image = read_upright(picture.path)
             except UserError as error:
-                failed.append((picture.path, str(error).removeprefix(f"{picture.path}: ")))
-                bar.update()
+                fails(picture, error)
                 continue
             yield (picture, image), image, segment(image)
 
@@ -96,9 +100,26 @@ def predict_pictures(
             written += files.save(prediction, out_dir, picture.name)
             log.done(picture, image.shape[:2], shares(prediction.labels, files.class_names))
             bar.update()
+        for picture in (picture for picture in waiting if picture.is_video):
+            log.begin()
+            try:
+                height, width, found = video.label_video(
+                    segment, picture.path, out_dir, picture.name, files, crf=crf or _as_they_are, crf_workers=crf_workers
+                )
+            except UserError as error:
+                fails(picture, error)
+                continue
+            written += _targets(picture, out_dir, files)
+            log.done(picture, (height, width), found)
+            bar.update()
     if "shares" in files.write:
         _write_shares(out_dir, [log.lines[p.name] for p in pictures if p.name in log.lines], files.class_names)
     return Outcome(len(waiting) - len(failed), tuple(written), len(pictures) - len(waiting), tuple(failed))
+
+
+def _targets(picture: PictureFile, out_dir: pathlib.Path, files: LabelFiles) -> list[pathlib.Path]:
+    """A video's are its overlay and its table of areas, whatever is written of pictures."""
+    return video.paths(out_dir, picture.name) if picture.is_video else files.paths(out_dir, picture.name)
 
 
 def _as_they_are(image: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -176,7 +197,7 @@ def _check_targets(pictures, out_dir, files: LabelFiles, log: _Log, overwrite: b
     """No result may take the place of a picture, nor of a file that no run of predict is known to have written."""
     sources = {picture.path.resolve() for picture in pictures}
     for picture in pictures:
-        for target in files.paths(out_dir, picture.name):
+        for target in _targets(picture, out_dir, files):
             if target.resolve() in sources:
                 raise UserError(f"{target}: one of the pictures would be replaced by a result; choose another --out.")
             if target.exists() and not overwrite and not log.path.exists():
