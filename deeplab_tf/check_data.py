@@ -38,7 +38,8 @@ def main(flags, arguments):
             raise UserError(f"--page={flags.page}: is a folder, expected the name of the page to write, such as page.html.")
         check_writable(pathlib.Path(flags.page).parent)
     quiet_logs()
-    from deeplab_tf.datasets import check_page, checks, repair
+    from deeplab_tf.datasets import checks, repair
+    from deeplab_tf.pages import check_page
 
     if flags.fix:
         repair.check_target(flags.data_dir, flags.fix)

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from deeplab_tf.datasets import checks
 from deeplab_tf.datasets.checks import Checked, CheckReport, Finding
+from deeplab_tf.datasets.colors import mask_colors
 from deeplab_tf.datasets.masks import read_mask_values
 from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.specs import DatasetSpec
@@ -152,17 +153,12 @@ def mended_label(spec: DatasetSpec, path: str, mapping: dict[int, int]) -> np.nd
 def _label_picture(spec: DatasetSpec, label: np.ndarray) -> Image.Image:
     """As the ids of the label table, with its colours as palette."""
     ids = np.full(256, spec.ignore_label, np.uint16)
-    colors = np.zeros((256, 3), np.uint8)
-    colors[spec.ignore_label] = spec.void_color
     for row in reversed(spec.labels):
         if row.id >= 0:
             ids[row.train_id] = row.id
     values = ids[label]
     if values.max(initial=0) > 255:
         return Image.fromarray(values)
-    for row in spec.labels:
-        if 0 <= row.id < 256:
-            colors[row.id] = row.color
     image = Image.fromarray(values.astype(np.uint8), "L")
-    image.putpalette(colors.tobytes())
+    image.putpalette(mask_colors(spec).tobytes())
     return image

@@ -5,18 +5,24 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import re
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 
+from deeplab_tf.datasets.lists import IMAGE_SUFFIXES, Finder, composed, is_picture_name, path_of, read_list, relative_id
 from deeplab_tf.datasets.specs import DatasetSpec, relative_to
 from deeplab_tf.errors import UserError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")  # in capitals or not; of namesakes the first
+
+class NoSuchSplit(UserError):
+    """The folder holds nothing of the split: neither a list nor pictures nor masks."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One picture with its mask; paths as text, `label` None where the split has no masks."""
+    """One picture with its mask; paths as text, `label` None where the split has no masks.
+
+    The id is the picture's path in its split, without ending, "seq1/0001"; what is made of it is named after it.
+    """
 
     id: str
     image: str
@@ -42,7 +48,8 @@ def list_samples(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> 
         if problem:
             raise UserError(f"{problem} (split {split!r}); add it or take the id off the list.")
         if sample.id in seen:
-            raise UserError(f"{sample.image}: id {sample.id!r} stands twice in split {split!r}; list every picture once.")
+            raise UserError(f"{sample.image}: id {sample.id!r} stands twice in split {split!r}; list every picture once, "
+                            "and give namesakes names of their own.")
         seen.add(sample.id)
     return samples
 
@@ -51,9 +58,12 @@ def find_samples(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> 
     """`list_samples` without a look at the files: some may be missing, ids may stand twice.
 
     Raises:
-      UserError: unknown split, missing folder or list, an empty list.
+      UserError: unknown split, missing folder or list, an empty list, records; NoSuchSplit where nothing of the split is there.
     """
     root = pathlib.Path(data_dir)
+    if "://" in str(data_dir) or (root / "dataset_info.json").is_file():
+        raise UserError(f"{data_dir}: holds TFDS records, expected pictures and masks; records are checked when they are "
+                        "written, so name the folder that they were made from.")
     if spec.name == "miniature":
         from deeplab_tf.datasets import miniature
 
@@ -63,12 +73,21 @@ def find_samples(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> 
         raise UserError(f"{root}: no such data folder{where} for {spec.name}; data/README.md says how it lies on disk.")
     prepared = (root / "masks").is_dir()
     lister = _listed if prepared else _LISTERS.get(spec.name, _listed)
-    return tuple(sample for name in split.split("+") for sample in _one_split(spec, lister, root, name))
+    return _apart([(name, _one_split(spec, lister, root, name)) for name in split.split("+")])
 
 
-def is_picture_name(name: str) -> bool:
-    """Whether a file's name ends as a picture's or mask's does."""
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+def masks_without_pictures(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> list[str]:
+    """Masks that no picture of the split has; empty where a list says what is of it."""
+    root, found = pathlib.Path(data_dir), []
+    used = {sample.label for sample in find_samples(spec, root, split)}
+    for name in split.split("+"):
+        if (root / "masks").is_dir():
+            folder = root / "masks" / name
+        else:
+            folder = root / f"{name}annot" if spec.name == "camvid" else None
+        if folder is not None and folder.is_dir() and not (root / f"{name}.txt").is_file():
+            found += sorted({str(folder / one) for one in _walk(folder)} - used)
+    return found
 
 
 def missing_file(sample: Sample) -> str | None:
@@ -77,6 +96,19 @@ def missing_file(sample: Sample) -> str | None:
         if path is not None and not os.path.isfile(path):
             return f"{path}: the {kind} of {sample.id!r} is missing"
     return None
+
+
+def _apart(parts: list[tuple[str, list[Sample]]]) -> tuple[Sample, ...]:
+    """Joined splits; a name that restarts in several of them gets the split's name in front."""
+    pictures = defaultdict(set)
+    for _, samples in parts:
+        for sample in samples:
+            pictures[sample.id].add(sample.image)
+    return tuple(
+        dataclasses.replace(sample, id=f"{split}/{sample.id}") if len(parts) > 1 and len(pictures[sample.id]) > 1 else sample
+        for split, samples in parts
+        for sample in samples
+    )
 
 
 def _one_split(spec: DatasetSpec, lister, root: pathlib.Path, split: str) -> list[Sample]:
@@ -88,80 +120,71 @@ def _one_split(spec: DatasetSpec, lister, root: pathlib.Path, split: str) -> lis
     return samples
 
 
-def read_list(path: pathlib.Path) -> list[list[str]]:
-    """Lines of a list file, each split at a tab, else (two paths with known endings) at the blank between them."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a list of pictures ({error}).") from error
-    entries = [_split_line(line.strip()) for line in lines if line.strip()]
-    if not entries:
-        raise UserError(f"{path}: the list is empty, expected one picture a line.")
-    return entries
-
-
-def _split_line(line: str) -> list[str]:
-    if "\t" in line:
-        return [part.strip() for part in line.split("\t")]
-    # Names may hold blanks, so only a blank after an ending separates.
-    pair = re.match(rf"(.*?(?:{'|'.join(map(re.escape, IMAGE_SUFFIXES))})) +(.+)", line, re.IGNORECASE)
-    return list(pair.groups()) if pair else [line]
-
-
-class _Folder:
-    """Finds files by name without their endings; looks once at what is there."""
-
-    def __init__(self, folder: pathlib.Path):
-        self.folder = folder
-        names = filter(is_picture_name, os.listdir(folder)) if folder.is_dir() else ()
-        in_order = sorted(names, key=lambda name: IMAGE_SUFFIXES.index(os.path.splitext(name)[1].lower()))
-        self.names = {os.path.splitext(name)[0]: name for name in reversed(in_order)}
-
-    def path_of(self, stem: str) -> str:
-        """With whichever picture ending is there; the .jpg or .png path where none is."""
-        if is_picture_name(stem):
-            return str(self.folder / stem)
-        return str(self.folder / self.names.get(stem, stem + (".jpg" if "mage" in self.folder.name else ".png")))
-
-
 def _pictures(folder: pathlib.Path) -> list[str]:
+    """Names of the pictures in a folder and the folders in it, sorted."""
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; data/README.md says how the data set lies on disk.")
-    there = os.listdir(folder)
-    names = sorted(filter(is_picture_name, there))
+        raise NoSuchSplit(f"{folder}: no such folder; data/README.md says how the data set lies on disk.")
+    names = sorted(_walk(folder))
     if not names:
-        endings = Counter(os.path.splitext(name)[1] or "no ending" for name in there)
+        endings = Counter(os.path.splitext(name)[1] or "no ending" for name in os.listdir(folder))
         found = ", ".join(f"{count:,} {ending}" for ending, count in endings.most_common(5)) or "nothing"
         raise UserError(f"{folder}: found {found}, expected pictures that end in {', '.join(IMAGE_SUFFIXES)}; convert them.")
     return names
 
 
-def _stem(name: str) -> str:
-    return os.path.splitext(os.path.basename(name))[0]
+def _walk(folder: pathlib.Path) -> Iterator[str]:
+    seen = set()
+    for inner, folders, files in os.walk(folder, followlinks=True):
+        if os.path.realpath(inner) in seen:  # a link to a folder above it
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(inner))
+        named = [name for name in folders if is_picture_name(name)]  # no picture, and to be told of
+        folders[:] = [name for name in folders if not is_picture_name(name) and not name.startswith(".")]
+        yield from (os.path.relpath(os.path.join(inner, name), folder) for name in named + files if is_picture_name(name))
 
 
 def _from_list(root: pathlib.Path, list_file: pathlib.Path, images: str, masks: str | None) -> list[Sample]:
-    """Samples of a list file whose lines are ids, or `picture mask` paths below `root` (or absolute)."""
-    samples, pictures, namesakes = [], _Folder(root / images), _Folder(root / masks) if masks else None
-    for entry in read_list(list_file):
-        if len(entry) > 1 or "/" in entry[0] or is_picture_name(entry[0]):
-            image = _below(root, entry[0] if "/" in entry[0] else f"{images}/{entry[0]}")
-            mask = namesakes and (_below(root, entry[1]) if len(entry) > 1 else namesakes.path_of(_stem(entry[0])))
-            samples.append(Sample(_stem(entry[0]), image, mask))
+    """Samples of a list file whose lines are ids, pictures, or pictures with their masks."""
+    if not list_file.is_file():
+        raise NoSuchSplit(f"{list_file}: no such list; it says which pictures are of the split.")
+    entries, finder, split = read_list(list_file), Finder(), list_file.stem
+    pictures = [path_of(finder, root, images, split, entry[0]) for entry in entries]
+    ids = _ids(root, root / images, split, pictures)
+    stems = Counter(os.path.basename(name) for name in ids)
+    samples = []
+    for entry, image, sample_id in zip(entries, pictures, ids, strict=True):
+        if masks is None:
+            mask = None
+        elif len(entry) > 1:
+            mask = path_of(finder, root, masks, split, entry[1])
         else:
-            mask = namesakes and namesakes.path_of(entry[0])
-            samples.append(Sample(entry[0], pictures.path_of(entry[0]), mask))
+            beside = relative_id(image, root / images) or sample_id  # a mask lies as deep as its picture
+            name = os.path.basename(sample_id)
+            tries = [beside, sample_id, f"{split}/{sample_id}", *([name] if stems[name] == 1 else [])]
+            found = (finder.with_any_ending(root / masks / one) for one in tries)
+            mask = next(filter(None, found), str(root / masks / f"{beside}.png"))
+        samples.append(Sample(sample_id, image, mask))
     return samples
 
 
-def _below(root: pathlib.Path, path: str) -> str:
-    """An absolute path that is there stays; everything else (VOC lists start with "/") lies below `root`."""
-    return path if os.path.isabs(path) and os.path.isfile(path) else str(root / path.lstrip("/"))
+def _ids(root: pathlib.Path, images: pathlib.Path, split: str, pictures: list[str]) -> list[str]:
+    """Ids are paths: below the folder of pictures, else below `root`; of pictures elsewhere below what they share."""
+    inside = [relative_id(path, images / split, images, root) for path in pictures]
+    elsewhere = [os.path.dirname(os.path.abspath(path)) for path, inner in zip(pictures, inside, strict=True) if inner is None]
+    shared = os.path.commonpath(elsewhere) if elsewhere else root
+    return [inner or relative_id(path, shared) for path, inner in zip(pictures, inside, strict=True)]
 
 
 def _paired(images: pathlib.Path, masks: pathlib.Path | None) -> list[Sample]:
-    names, namesakes = _pictures(images), _Folder(masks) if masks else None
-    return [Sample(_stem(name), str(images / name), namesakes and namesakes.path_of(_stem(name))) for name in names]
+    if masks is not None and masks.is_dir() and not images.is_dir():
+        raise UserError(f"{masks}: masks without pictures, expected them in {images}; add that folder.")
+    finder, samples = Finder(), []
+    for name in _pictures(images):
+        stem = os.path.splitext(name)[0]
+        mask = masks and (finder.with_any_ending(masks / stem) or str(masks / f"{stem}.png"))
+        samples.append(Sample(composed(stem), str(images / name), mask))
+    return samples
 
 
 def _listed(root: pathlib.Path, split: str) -> list[Sample]:
@@ -169,11 +192,10 @@ def _listed(root: pathlib.Path, split: str) -> list[Sample]:
     list_file = root / f"{split}.txt"
     if list_file.is_file():
         return _from_list(root, list_file, "images", "masks" if split != "test" else None)
-    if (root / "images" / split).is_dir():
-        return _paired(root / "images" / split, root / "masks" / split if split != "test" else None)
-    raise UserError(
-        f"{list_file}: no such list, nor a folder {root / 'images' / split}; one of them says what {split!r} is."
-    )
+    images, masks = root / "images" / split, root / "masks" / split
+    if images.is_dir() or masks.is_dir():
+        return _paired(images, masks if split != "test" else None)
+    raise NoSuchSplit(f"{list_file}: no such list, nor a folder {images}; one of them says what {split!r} is.")
 
 
 def _voc(root: pathlib.Path, split: str) -> list[Sample]:
@@ -191,7 +213,7 @@ def _voc(root: pathlib.Path, split: str) -> list[Sample]:
     if split == "train_aug" and not list_file.is_file():
         list_file = lists / "trainaug.txt"
         if not list_file.is_file():
-            raise UserError(
+            raise NoSuchSplit(
                 f"{lists / 'train_aug.txt'}: no such list; `python -m deeplab_tf.prepare_data voc2012` derives it."
             )
     masks = {"train_aug": "SegmentationClassAug", "test": None}.get(split, "SegmentationClass")
@@ -217,9 +239,11 @@ def _cityscapes(root: pathlib.Path, split: str) -> list[Sample]:
     folder, masks = _CITYSCAPES.get(split, (split, "gtFine"))
     pictures = root / "leftImg8bit" / folder
     if not pictures.is_dir():
-        raise UserError(f"{pictures}: no such folder, expected leftImg8bit/{folder}/CITY/*_leftImg8bit.png.")
+        raise NoSuchSplit(f"{pictures}: no such folder, expected leftImg8bit/{folder}/CITY/*_leftImg8bit.png.")
+    if masks and not (root / masks / folder).is_dir():
+        raise NoSuchSplit(f"{root / masks / folder}: no such folder, expected {masks}/{folder}/CITY/*_{masks}_labelIds.png.")
     samples = []
-    for image in sorted(pictures.glob("*/*_leftImg8bit.png")):
+    for image in sorted(pictures.glob("[!.]*/[!.]*_leftImg8bit.png")):
         sample_id = image.name.removesuffix("_leftImg8bit.png")
         mask = masks and root / masks / folder / image.parent.name / f"{sample_id}_{masks}_"
         suffix = f"_{split}" if split == "train_coarse" else ""  # the same pictures as train: ids stay apart

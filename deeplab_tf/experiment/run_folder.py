@@ -64,10 +64,10 @@ def shared_pictures(config: ExperimentConfig, split: str) -> int:
         return sum(part in trained or any(name.startswith(f"train{part}") for name in trained) for part in split.split("+"))
     spec = dataset_of(config)
     try:
-        trained = {sample.id for sample in list_samples(spec, data_dir, train_split)}
+        trained = {os.path.realpath(sample.image) for sample in list_samples(spec, data_dir, train_split)}
     except UserError:  # an evaluation needs no training pictures
         return 0
-    return sum(sample.id in trained for sample in list_samples(spec, data_dir, split))
+    return sum(os.path.realpath(sample.image) in trained for sample in list_samples(spec, data_dir, split))
 
 
 def save_description(workdir: pathlib.Path, config: ExperimentConfig, spec: DatasetSpec) -> None:

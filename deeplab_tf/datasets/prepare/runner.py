@@ -9,9 +9,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-import numpy as np
-
-from deeplab_tf.datasets.label_tables import VOID
+from deeplab_tf.datasets.colors import mask_colors
 from deeplab_tf.datasets.prepare import coco, pascal_context, person_part, voc
 from deeplab_tf.datasets.prepare.sources import Task
 from deeplab_tf.datasets.samples import list_samples
@@ -82,7 +80,7 @@ def _make_masks(spec: DatasetSpec, tasks: list[Task], out: pathlib.Path, workers
     left = [task for task in tasks if task.ready is None and not os.path.isfile(_mask(task, out))]
     if not left:
         return
-    palette = _palette(spec)
+    palette = mask_colors(spec).tobytes()
     context = multiprocessing.get_context("spawn")  # forking a process that has threads can hang
     with concurrent.futures.ProcessPoolExecutor(workers or os.cpu_count(), mp_context=context) as pool:
         jobs = [pool.submit(_make_one, task, _mask(task, out), palette) for task in left]
@@ -109,15 +107,6 @@ def _make_one(task: Task, path: str, palette: bytes) -> None:
 
 def _mask(task: Task, out: pathlib.Path) -> str:
     return os.path.abspath(task.ready) if task.ready else os.path.abspath(out / "masks" / f"{task.id}.png")
-
-
-def _palette(spec: DatasetSpec) -> bytes:
-    colors = np.zeros((256, 3), np.uint8)
-    for label in spec.labels:
-        if 0 <= label.id < 256:
-            colors[label.id] = label.color
-    colors[VOID] = spec.void_color
-    return colors.tobytes()
 
 
 def _count_published(spec: DatasetSpec, roots: Sequence[pathlib.Path]) -> dict[str, int]:
