@@ -1,17 +1,20 @@
 """`DenseCRF`: a picture and probabilities in, refined probabilities out, by one of three engines."""
 
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from deeplab_tf.crf import mean_field
+from deeplab_tf.crf.engines import checked_threads, choose_backend, engine, engine_missing, has_native
 from deeplab_tf.crf.mean_field import Trace
 from deeplab_tf.crf.params import CrfParams
 
+__all__ = ["BACKENDS", "MIN_PROBABILITY", "DenseCRF", "Trace", "engine_missing", "has_native"]
+
 BACKENDS = ("auto", "native", "numpy", "pydensecrf")
 MIN_PROBABILITY = 1e-8  # clipped to this before the logarithm
+DEFAULT = CrfParams()
 _MOST_SIGMAS = 2**20  # across a picture; the lattice's float32 coordinates tell neighbours apart up to there
 
 
@@ -33,15 +36,13 @@ class DenseCRF:
         ValueError: an unknown or missing backend, threads < 1, or a compatibility that is no finite square matrix.
     """
 
-    def __init__(self, params: CrfParams, backend: str = "auto", threads: int | None = None,
+    def __init__(self, params: CrfParams = DEFAULT, backend: str = "auto", threads: int | None = None,
                  compatibility: np.ndarray | None = None):
-        if threads is not None and not (isinstance(threads, (int, np.integer)) and 1 <= threads <= 1024):
-            raise ValueError(f"threads: got {threads!r}, expected a whole number in 1..1024 or None.")
+        self.threads = checked_threads(threads)
         self.params = _checked_params(params)
-        self.backend = _choose(backend)
-        self.threads = int(threads) if threads is not None else _processors()
+        self.backend = choose_backend(backend, BACKENDS)
         self.compatibility = None if compatibility is None else _checked_compatibility(compatibility)
-        self._workspace = _engine().Workspace() if self.backend == "native" else None
+        self._workspace = engine().Workspace() if self.backend == "native" else None
 
     def __call__(self, image: np.ndarray, probs: np.ndarray,
                  iterations_trace: bool = False) -> np.ndarray | tuple[np.ndarray, Trace]:
@@ -96,20 +97,27 @@ class DenseCRF:
             raise ValueError(f"CRF sigmas are too small for this picture: it is {far:.3g} of them wide, expected at most "
                              f"{_MOST_SIGMAS:,}; use larger sigma_alpha, sigma_beta or sigma_gamma.")
         if self.backend == "native":
-            kernels = _engine().Kernels(image, params.sigma_alpha, params.sigma_beta, params.sigma_gamma,
-                                        params.normalization, self.threads, self._workspace)
+            kernels = engine().Kernels.of_picture(image, params.sigma_alpha, params.sigma_beta, params.sigma_gamma,
+                                                  params.normalization, self.threads, self._workspace)
             return lambda *request: self._native(kernels, *request)
         if self.backend == "numpy":
             kernels = mean_field.build_kernels(image, params)
-            return lambda *request: self._slow(lambda *rest: mean_field.infer(kernels, *rest), *request)
+            return lambda *request: self._slow(
+                lambda unary, params, trace: mean_field.infer(kernels, unary, self._terms(params), params.iterations,
+                                                              trace=trace), *request)
         from deeplab_tf.crf import pydensecrf_backend
-        return lambda *request: self._slow(lambda *rest: pydensecrf_backend.infer(image, *rest), *request)
+        return lambda *request: self._slow(
+            lambda unary, params, trace: pydensecrf_backend.infer(image, unary, params, self.compatibility, trace), *request)
+
+    def _terms(self, params) -> list[mean_field.Term]:
+        return [(params.w1, self.compatibility), (params.w2, self.compatibility)]
 
     def _native(self, kernels, values, are_probs, params, keep_trace):
         shape = (params.iterations + 1, *values.shape)
         trace = Trace(np.empty(shape, np.float32), np.empty(shape, np.float32)) if keep_trace else None
-        beliefs = kernels.infer(values, are_probs, params.w1, params.w2, int(params.iterations), self.compatibility,
-                                trace.scores if trace else None, trace.beliefs if trace else None)
+        beliefs = kernels.infer(values, are_probs, self._terms(params), params.iterations,
+                                score_trace=trace.scores if trace else None,
+                                belief_trace=trace.beliefs if trace else None)
         if beliefs is None:
             _check_range(values)
         return (beliefs, trace) if keep_trace else beliefs
@@ -118,43 +126,14 @@ class DenseCRF:
         if are_probs:
             _check_range(values)
             values = -np.log(np.maximum(values, np.float32(MIN_PROBABILITY)))
-        beliefs, trace = infer(values, params, self.compatibility, keep_trace)
+        beliefs, trace = infer(values, params, keep_trace)
         return (beliefs, trace) if keep_trace else beliefs
-
-
-def has_native() -> bool:
-    """Whether the compiled engine was built with this installation."""
-    try:
-        _engine()
-    except ImportError:
-        return False
-    return True
-
-
-def _engine():
-    from deeplab_tf.crf import _engine
-    return _engine
-
-
-def _choose(backend: str) -> str:
-    if backend not in BACKENDS:
-        raise ValueError(f"backend: got {backend!r}, expected one of {', '.join(BACKENDS)}.")
-    if backend == "auto":
-        return "native" if has_native() else "numpy"
-    if backend == "native" and not has_native():
-        raise ValueError("backend: got 'native', but the engine was not compiled; reinstall with a C++17 compiler "
-                         "at hand or use backend='numpy'.")
-    return backend
 
 
 def _checked_params(params) -> CrfParams:
     if not isinstance(params, CrfParams):
         raise ValueError(f"params: got {type(params).__name__}, expected CrfParams.")
     return params
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _checked(image, values, name, compatibility) -> tuple[np.ndarray, np.ndarray]:

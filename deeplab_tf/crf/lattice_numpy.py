@@ -107,6 +107,6 @@ def _pack(basis: np.ndarray) -> tuple[np.ndarray, list[int]]:
         strides.append(size)
         size *= extent
     if size >= 2 ** 62:
-        raise ValueError("CRF sigmas are too small for this picture: the lattice has more than 2^62 places; "
-                         "use larger sigma_alpha, sigma_beta or sigma_gamma.")
+        raise ValueError("CRF sigmas are too small for this picture: the lattice has more than 2^62 places; use larger "
+                         "sigma_alpha, sigma_beta or sigma_gamma, or divide the features by larger widths.")
     return (basis - low) @ np.array(strides, np.int64), strides

@@ -1,11 +1,16 @@
 """Mean field inference in NumPy (section 3.3), for where the compiled engine is not built."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from deeplab_tf.crf.lattice_numpy import Lattice
 from deeplab_tf.crf.params import CrfParams
+
+# Weight of a kernel, and the cost of its labels beside each other: None for Potts, [classes] for each beside itself, or
+# [classes, classes].
+Term = tuple[float, np.ndarray | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,19 +43,17 @@ class Kernel:
 
     def __init__(self, features: np.ndarray, normalization: str):
         self._lattice = Lattice(features)
-        norm = self._lattice.filter(np.ones((len(features), 1), np.float32))
-        before, after = np.ones_like(norm), np.ones_like(norm)
-        if normalization == "symmetric":
-            before = after = 1 / np.sqrt(norm + np.float32(1e-20))
-        elif normalization == "before":
-            before = 1 / (norm + np.float32(1e-20))
-        elif normalization == "after":
-            after = 1 / (norm + np.float32(1e-20))
-        self._before, self._after = before, after
+        total = self._lattice.filter(np.ones((len(features), 1), np.float32)) + np.float32(1e-20)
+        norm = {"symmetric": 1 / np.sqrt(total), "none": np.ones_like(total)}.get(normalization, 1 / total)
+        self.norm = norm[:, 0]
+        ones = np.ones_like(norm)
+        self._before = norm if normalization in ("symmetric", "before") else ones
+        self._after = norm if normalization in ("symmetric", "after") else ones
 
-    def apply(self, beliefs: np.ndarray) -> np.ndarray:
-        """float32 [pixels, classes] -> the normalised kernel matrix times it."""
-        return self._after * self._lattice.filter(self._before * beliefs)
+    def apply(self, beliefs: np.ndarray, transpose: bool = False) -> np.ndarray:
+        """float32 [pixels, classes] -> the normalised kernel matrix, or its transpose, times it."""
+        before, after = (self._after, self._before) if transpose else (self._before, self._after)
+        return after * self._lattice.filter(before * beliefs, transpose)
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
@@ -66,26 +69,35 @@ def build_kernels(image: np.ndarray, params: CrfParams) -> tuple[Kernel, Kernel]
     return Kernel(bilateral, params.normalization), Kernel(position, params.normalization)
 
 
-def infer(kernels: tuple[Kernel, Kernel], unary: np.ndarray, params: CrfParams,
-          compatibility: np.ndarray | None = None, trace: bool = False) -> tuple[np.ndarray, Trace | None]:
-    """Beliefs float32 [height, width, classes] after `params.iterations`, and the trace where asked for.
+def message(term: Term, filtered: np.ndarray) -> np.ndarray:
+    """The energy that one kernel adds: [pixels, classes], from the filtered beliefs of the same shape."""
+    weight, cost = term
+    if cost is None:
+        # Potts, 1 - identity, differs from minus the identity by a number that is the same for all labels of a pixel.
+        return np.float32(-weight) * filtered
+    return np.float32(weight) * (filtered * cost if cost.ndim == 1 else filtered @ cost.T)
+
+
+def infer(kernels: Sequence[Kernel], unary: np.ndarray, terms: Sequence[Term], iterations: int,
+          start: np.ndarray | None = None, trace: bool = False) -> tuple[np.ndarray, Trace | None]:
+    """Beliefs float32 [..., classes] after the iterations, and the trace where asked for.
 
     Args:
-        kernels: what `build_kernels` made of the picture.
-        unary: float32 [height, width, classes], -log P.
-        compatibility: float32 [classes, classes], the cost of a pair of labels; None: Potts.
+        kernels: over the pixels.
+        unary: float32 [..., classes] with a row for each pixel, -log P.
+        terms: one for each kernel.
+        iterations: how many.
+        start: beliefs of the same shape to go on from; None: the softmax of -unary.
         trace: keep scores and beliefs of every iteration.
     """
     shape = unary.shape
-    logits = -unary.reshape(-1, shape[2])
-    # Potts, 1 - identity, differs from minus the identity by a number that is the same for all labels of a pixel.
-    cost = -np.eye(shape[2], dtype=np.float32) if compatibility is None else compatibility
-    scores, beliefs = [logits], [softmax(logits)]
-    for _ in range(params.iterations):
+    logits = -unary.reshape(-1, shape[-1])
+    scores, beliefs = [logits], [softmax(logits) if start is None else start.reshape(logits.shape)]
+    for _ in range(iterations):
         current = logits.copy()
-        for weight, kernel in zip((params.w1, params.w2), kernels, strict=True):
-            if weight:
-                current -= np.float32(weight) * (kernel.apply(beliefs[-1]) @ cost.T)
+        for term, kernel in zip(terms, kernels, strict=True):
+            if term[0]:
+                current -= message(term, kernel.apply(beliefs[-1]))
         keep = len(scores) if trace else 0
         scores, beliefs = [*scores[:keep], current], [*beliefs[:keep], softmax(current)]
     kept = Trace(*(np.stack(maps).reshape(-1, *shape) for maps in (scores, beliefs))) if trace else None

@@ -1,26 +1,38 @@
-// Mean field inference in a dense CRF with two Gaussian kernels (section 3.3 of the paper).
+// Mean field inference in a dense CRF with Gaussian kernels (section 3.3 of the paper).
 #pragma once
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <vector>
 #include "filter.h"
 
 namespace crf {
 
 enum class Normalization { kSymmetric, kAfter, kBefore, kNone };
 
-// The kernels of one picture: lattices and normalisation, without their weights. Usable from several threads at once.
+// The kernels over one set of samples: lattices and normalisation, without their weights. Usable from several threads at
+// once.
 class Kernels {
  public:
-  Kernels(const uint8_t* image, int height, int width, float sigma_alpha, float sigma_beta, float sigma_gamma,
-          Normalization normalization, int threads, std::shared_ptr<Pool> pool);
+  struct Kind {
+    Features features;
+    Normalization normalization = Normalization::kSymmetric;
+  };
+  // `walk` gives the samples' order, as many threads as it has stretches. What the features point to is read here only.
+  Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool> pool);
 
+  struct Term {                            // what one kernel adds to the energy
+    float weight = 0;
+    const float* cost = nullptr;           // nullptr: Potts
+    bool diagonal = false;                 // cost is [classes] instead of [classes, classes]
+  };
   struct Request {
     const float* values = nullptr;         // [pixels, classes]
     bool probabilities = true;             // or unary energies
     int classes = 0;
-    float w1 = 0, w2 = 0;
+    std::vector<Term> terms;               // one for each kernel
     int iterations = 0;
-    const float* compatibility = nullptr;  // [classes, classes] or nullptr: Potts
+    const float* start = nullptr;          // [pixels, classes] beliefs to go on from, or nullptr: the values'
     float* beliefs = nullptr;              // [pixels, classes]
     float* score_trace = nullptr;          // [iterations + 1, pixels, classes] or nullptr, with belief_trace
     float* belief_trace = nullptr;
@@ -28,21 +40,31 @@ class Kernels {
   // False where a probability is NaN, negative or above 1.001; the output is then undefined.
   bool infer(const Request& request) const;
 
-  int threads() const { return threads_; }
-  size_t points(int kernel) const { return side_[kernel].lattice.points; }
+  // The normalised matrix of one kernel, or its transpose, times values [pixels, channels].
+  void filter(int kernel, const float* values, int channels, bool transpose, float* result) const;
+
+  // Factors [pixels] that the kernel's normalisation applies; false where there is none.
+  bool read_norm(int kernel, float* norm) const;
+
+  int count() const { return int(sides_.size()); }
+  size_t pixels() const { return walk_.pixel.size(); }
+  size_t points(int kernel) const { return sides_[kernel].lattice.points; }
 
  private:
   struct Side {
     Lattice lattice;
+    Normalization normalization;
     Buffer<float> norm;                    // [positions], unless there is no normalisation
   };
   void normalise(Side& side, Buffer<float>& rows, int thread, Team& team);
+  Kernel kernel_of(const Side& side, bool transpose) const;
 
   std::shared_ptr<Pool> pool_;             // first in, last out: the buffers below return their blocks to it
-  int threads_;
   Walk walk_;
-  Normalization normalization_;
-  Side side_[2];                           // bilateral, position
+  int threads_;
+  std::deque<Side> sides_;
 };
+
+int usable_threads(int threads, size_t pixels, size_t parts);
 
 }  // namespace crf

@@ -7,7 +7,10 @@ namespace crf {
 // One kernel in the middle of inference: rows of `vectors` Vecs.
 struct Kernel {
   const Lattice* lattice = nullptr;
-  float weight = 0;                // w1 or w2
+  float weight = 0;                // multiplies the message
+  const float* cost = nullptr;     // nullptr: Potts, or the compatibility in rows of `channels`
+  bool diagonal = false;           // cost is one row, the cost of each label beside itself; else [classes, channels], row l'
+                                   // being column l' of the matrix
   const float* before = nullptr;   // [positions] normalisation in front of the filter, or nullptr: 1
   const float* after = nullptr;    // [positions] behind it, or nullptr: 1
   float* filtered = nullptr;       // [rows, channels] that the last iteration left
@@ -19,8 +22,8 @@ struct PixelPass {
   const Kernel* kernels = nullptr;
   int kernel_count = 0;
   int classes = 0, vectors = 0;    // vectors = classes / 8 rounded up
-  const float* logits = nullptr;   // [positions, channels] -unary; -1e30 in the padding
-  const float* cost = nullptr;     // [classes, channels], column l' of the compatibility as a row; nullptr: Potts
+  const float* logits = nullptr;   // [positions, channels] -unary, -1e30 in the padding; nullptr: zeros
+  const float* start = nullptr;    // [pixels, classes] to splat instead of the softmax of the logits
   bool slice = false, splat = false;
   float* beliefs = nullptr;        // [pixels, classes] or nullptr
   float* scores = nullptr;         // [pixels, classes] or nullptr

@@ -150,24 +150,32 @@ static void blur(const Lattice& lattice, int axis, const float* from, float* to,
   }
 }
 
+// C is the number of corners where it is known at compile time, else 0.
 template <int V, int C>
 CRF_INLINE void slice_kernel(const Kernel& kernel, size_t at, int n, float* message) {
-  const int32_t* offset = kernel.lattice->offsets.data() + at * C;
-  const float* weight = kernel.lattice->weights.data() + at * C;
+  const int corners = C ? C : kernel.lattice->corners;
+  const int32_t* offset = kernel.lattice->offsets.data() + at * corners;
+  const float* weight = kernel.lattice->weights.data() + at * corners;
   const float factor = kernel.weight * kernel.lattice->alpha() * (kernel.after ? kernel.after[at] : 1.0f);
   if (V) {
     Vec sliced[V ? V : 1];
+    {
+      const float* row = kernel.filtered + size_t(offset[0]) * n * kLanes;
+      const Vec share = splat(weight[0] * factor);
+      CRF_UNROLL
+      for (int v = 0; v < V; ++v) sliced[v] = share * load(row + v * kLanes);
+    }
     CRF_UNROLL
-    for (int c = 0; c < C; ++c) {
+    for (int c = 1; c < corners; ++c) {
       const float* row = kernel.filtered + size_t(offset[c]) * n * kLanes;
       const Vec share = splat(weight[c] * factor);
       CRF_UNROLL
-      for (int v = 0; v < V; ++v) sliced[v] = c ? sliced[v] + share * load(row + v * kLanes) : share * load(row + v * kLanes);
+      for (int v = 0; v < V; ++v) sliced[v] = sliced[v] + share * load(row + v * kLanes);
     }
     CRF_UNROLL
     for (int v = 0; v < V; ++v) store(message + v * kLanes, load(message + v * kLanes) + sliced[v]);
   } else {
-    for (int c = 0; c < C; ++c) {
+    for (int c = 0; c < corners; ++c) {
       const float* row = kernel.filtered + size_t(offset[c]) * n * kLanes;
       const Vec share = splat(weight[c] * factor);
       for (int v = 0; v < n; ++v) store(message + v * kLanes, load(message + v * kLanes) + share * load(row + v * kLanes));
@@ -177,11 +185,12 @@ CRF_INLINE void slice_kernel(const Kernel& kernel, size_t at, int n, float* mess
 
 template <int V, int C>
 CRF_INLINE void splat_kernel(const Kernel& kernel, size_t at, int n, const float* beliefs) {
-  const int32_t* offset = kernel.lattice->offsets.data() + at * C;
-  const float* weight = kernel.lattice->weights.data() + at * C;
+  const int corners = C ? C : kernel.lattice->corners;
+  const int32_t* offset = kernel.lattice->offsets.data() + at * corners;
+  const float* weight = kernel.lattice->weights.data() + at * corners;
   const float factor = kernel.before ? kernel.before[at] : 1.0f;
   CRF_UNROLL
-  for (int c = 0; c < C; ++c) {
+  for (int c = 0; c < corners; ++c) {
     float* row = kernel.splat + size_t(offset[c]) * n * kLanes;
     const Vec share = splat(weight[c] * factor);
     CRF_UNROLL
@@ -218,25 +227,50 @@ constexpr int kGroup = 8;
 constexpr size_t kScratchRows = 2 * kGroup;
 
 template <int V>
+CRF_INLINE void slice_any(const Kernel& kernel, size_t at, int n, float* into) {
+  switch (kernel.lattice->corners) {
+    case 6: return slice_kernel<V, 6>(kernel, at, n, into);
+    case 3: return slice_kernel<V, 3>(kernel, at, n, into);
+    default: return slice_kernel<V, 0>(kernel, at, n, into);
+  }
+}
+
+CRF_INLINE void take_cost(const Kernel& kernel, int classes, int n, const float* message, float* values) {
+  if (kernel.diagonal) {
+    for (int v = 0; v < n; ++v)
+      store(values + v * kLanes, load(values + v * kLanes) - load(message + v * kLanes) * load(kernel.cost + v * kLanes));
+    return;
+  }
+  for (int l = 0; l < classes; ++l)
+    for (int v = 0; v < n; ++v)
+      store(values + v * kLanes,
+            load(values + v * kLanes) - splat(message[l]) * load(kernel.cost + (size_t(l) * n + v) * kLanes));
+}
+
+template <int V>
 CRF_INLINE void slice_position(const PixelPass& pass, size_t at, int n, float* values, float* message) {
   const float* logits = pass.logits + at * n * kLanes;
   CRF_UNROLL
-  for (int v = 0; v < n; ++v) store(values + v * kLanes, load(logits + v * kLanes));
+  for (int v = 0; v < n; ++v) store(values + v * kLanes, pass.logits ? load(logits + v * kLanes) : splat(0.0f));
   if (!pass.slice) return;
-  float* const into = pass.cost ? message : values;
-  if (pass.cost)
-    for (int v = 0; v < n; ++v) store(message + v * kLanes, splat(0.0f));
+  const float* cost = nullptr;  // of what is in `message`: kernels in a row with the same cost are added up before it
   for (int k = 0; k < pass.kernel_count; ++k) {
-    if (pass.kernels[k].lattice->corners == 6)
-      slice_kernel<V, 6>(pass.kernels[k], at, n, into);
-    else
-      slice_kernel<V, 3>(pass.kernels[k], at, n, into);
+    const Kernel& kernel = pass.kernels[k];
+    if (!kernel.cost) {
+      slice_any<V>(kernel, at, n, values);
+      continue;
+    }
+    if (kernel.cost != cost)
+      for (int v = 0; v < n; ++v) store(message + v * kLanes, splat(0.0f));
+    cost = kernel.cost;
+    slice_any<V>(kernel, at, n, message);
+    if (k + 1 == pass.kernel_count || pass.kernels[k + 1].cost != cost) take_cost(kernel, pass.classes, n, message, values);
   }
-  if (pass.cost)
-    for (int l = 0; l < pass.classes; ++l)
-      for (int v = 0; v < n; ++v)
-        store(values + v * kLanes,
-              load(values + v * kLanes) - splat(message[l]) * load(pass.cost + (size_t(l) * n + v) * kLanes));
+}
+
+template <int V, int C>
+CRF_INLINE void splat_group(const Kernel& kernel, size_t first, int count, int n, const float* group) {
+  for (int i = 0; i < count; ++i) splat_kernel<V, C>(kernel, first + i, n, group + i * n * kLanes);
 }
 
 template <int V> static void pixel_rows(const PixelPass& pass, Range positions, float* scratch) {
@@ -246,21 +280,29 @@ template <int V> static void pixel_rows(const PixelPass& pass, Range positions, 
   float* const message = group + kGroup * n * kLanes;
   for (size_t first = positions.begin; first < positions.end; first += kGroup) {
     const int count = int(positions.end - first < kGroup ? positions.end - first : kGroup);
-    for (int i = 0; i < count; ++i) slice_position<V>(pass, first + i, n, group + i * n * kLanes, message);
-    if (pass.scores)
+    auto picture = [&](float* map, int i) { return map + size_t(pass.walk->pixel[first + i]) * pass.classes; };
+    if (pass.start) {
       for (int i = 0; i < count; ++i)
-        write_tight(pass.scores + size_t(pass.walk->pixel[first + i]) * pass.classes, group + i * n * kLanes, pass.classes);
-    for (int i = 0; i < count; ++i) softmax(group + i * n * kLanes, n);
+        for (int v = 0; v < n; ++v)
+          read_padded(pass.start + size_t(pass.walk->pixel[first + i]) * pass.classes, pass.classes, v, 0.0f,
+                      group + (i * n + v) * kLanes);
+    } else {
+      for (int i = 0; i < count; ++i) slice_position<V>(pass, first + i, n, group + i * n * kLanes, message);
+      if (pass.scores)
+        for (int i = 0; i < count; ++i) write_tight(picture(pass.scores, i), group + i * n * kLanes, pass.classes);
+      if (!pass.beliefs && !pass.splat) continue;
+      for (int i = 0; i < count; ++i) softmax(group + i * n * kLanes, n);
+    }
     if (pass.beliefs)
-      for (int i = 0; i < count; ++i)
-        write_tight(pass.beliefs + size_t(pass.walk->pixel[first + i]) * pass.classes, group + i * n * kLanes, pass.classes);
+      for (int i = 0; i < count; ++i) write_tight(picture(pass.beliefs, i), group + i * n * kLanes, pass.classes);
     if (!pass.splat) continue;
     for (int k = 0; k < pass.kernel_count; ++k) {
       const Kernel kernel = pass.kernels[k];
-      if (kernel.lattice->corners == 6)
-        for (int i = 0; i < count; ++i) splat_kernel<V, 6>(kernel, first + i, n, group + i * n * kLanes);
-      else
-        for (int i = 0; i < count; ++i) splat_kernel<V, 3>(kernel, first + i, n, group + i * n * kLanes);
+      switch (kernel.lattice->corners) {
+        case 6: splat_group<V, 6>(kernel, first, count, n, group); break;
+        case 3: splat_group<V, 3>(kernel, first, count, n, group); break;
+        default: splat_group<V, 0>(kernel, first, count, n, group);
+      }
     }
   }
 }

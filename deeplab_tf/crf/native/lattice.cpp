@@ -80,70 +80,130 @@ void radix_sort(std::vector<uint64_t>& keys, std::vector<uint32_t>& numbers, uin
 
 }  // namespace
 
-Walk::Walk(int height, int width, int threads) : height(height), width(width) {
-  pixel.reserve(size_t(height) * width);
+Walk Walk::over_picture(int height, int width, int threads) {
+  Walk walk;
+  walk.height = height;
+  walk.width = width;
+  walk.pixel.reserve(size_t(height) * width);
   for (int thread = 0; thread < threads; ++thread) {
-    first.push_back(pixel.size());
+    walk.first.push_back(walk.pixel.size());
     Range band = share(height, thread, threads);
     for (size_t top = band.begin; top < band.end; top += kTile)
       for (int left = 0; left < width; left += kTile)
         for (size_t y = top; y < std::min(top + kTile, band.end); ++y)
-          for (int x = left; x < std::min(left + kTile, width); ++x) pixel.push_back(int32_t(y * width + x));
+          for (int x = left; x < std::min(left + kTile, width); ++x) walk.pixel.push_back(int32_t(y * width + x));
   }
-  first.push_back(pixel.size());
+  walk.first.push_back(walk.pixel.size());
+  return walk;
 }
 
-// Coordinates c_i = (e_i - e_d) / (d + 1), i < d, number the lattice points; a step along axis i < d adds 1 to c_i, one
-// along axis d takes 1 from all. Digits, leading first, for d = 5: c0 + c1 - 2 c2 (y), c0 - c1 (x), c2, c3, c4; for
-// d = 2: c0 + c1 (y), c0.
-LatticeBuilder::LatticeBuilder(Lattice& lattice, const Walk& walk, const uint8_t* image, float sigma_position,
-                               float sigma_colour, Team& team, Pool& pool)
-    : lattice_(lattice), walk_(walk), image_(image), sigma_position_(sigma_position), sigma_colour_(sigma_colour),
-      team_(team), pool_(pool), local_(team.size()) {
-  const int dims = image ? 5 : 2;
-  lattice_.corners = dims + 1;
-  const std::vector<std::vector<int>> digits =
-      image ? std::vector<std::vector<int>>{{1, 1, -2, 0, 0}, {1, -1, 0, 0, 0}, {0, 0, 1, 0, 0}, {0, 0, 0, 1, 0},
-                                            {0, 0, 0, 0, 1}}
-            : std::vector<std::vector<int>>{{1, 1}, {1, 0}};
-  // Elevated position of each feature's largest value; the smallest is 0.
-  std::vector<std::vector<double>> reach(dims, std::vector<double>(dims + 1, 0.0));
-  for (int feature = 0; feature < dims; ++feature) {
-    const double extent = feature == 0 ? (walk.width - 1) / double(sigma_position)
-                          : feature == 1 ? (walk.height - 1) / double(sigma_position)
-                                         : 255.0 / sigma_colour;
-    const double scaled = extent * std::sqrt(2.0 / 3.0) * (dims + 1) / std::sqrt((feature + 1.0) * (feature + 2.0));
-    for (int i = 0; i <= feature; ++i) reach[feature][i] = scaled;
-    reach[feature][feature + 1] = -(feature + 1) * scaled;
+Walk Walk::over_samples(size_t samples, int threads) {
+  Walk walk;
+  walk.pixel.resize(samples);
+  for (size_t i = 0; i < samples; ++i) walk.pixel[i] = int32_t(i);
+  for (int thread = 0; thread <= threads; ++thread) walk.first.push_back(share(samples, thread, threads).begin);
+  return walk;
+}
+
+namespace {
+
+constexpr const char* kTooSmall =
+    "CRF sigmas are too small for this picture: the lattice has too many places; use larger sigma_alpha, sigma_beta or "
+    "sigma_gamma, or divide the features by larger widths.";
+
+// What a unit of each feature is after the lattice's linear map.
+std::vector<float> scales(int dims) {
+  std::vector<float> scale(dims);
+  for (int i = 0; i < dims; ++i)
+    scale[i] = float(1.0 / std::sqrt((i + 2.0) * (i + 1.0)) * double(float(std::sqrt(2.0 / 3.0) * (dims + 1))));
+  return scale;
+}
+
+// Weights of c_0 .. c_{d-1} in the digits of a key, leading first. From three dimensions on the digits in front,
+// c0 + c1 - 2 c2 and c0 - c1, are what the first two features (y and x of a picture) alone move.
+std::vector<std::vector<int>> digits_of(int dims) {
+  std::vector<std::vector<int>> digits(dims, std::vector<int>(dims, 0));
+  for (int i = 0; i < dims; ++i) digits[i][i] = 1;
+  if (dims == 2) digits = {{1, 1}, {1, 0}};
+  if (dims > 2) {
+    digits[0][0] = digits[0][1] = 1;
+    digits[0][2] = -2;
+    digits[1][0] = 1;
+    digits[1][1] = -1;
   }
-  const char* too_small =
-      "CRF sigmas are too small for this picture: the lattice has too many places; use larger sigma_alpha, sigma_beta "
-      "or sigma_gamma.";
-  double largest = 0;
-  for (const auto& feature : reach)
-    for (double end : feature) largest += std::fabs(end);
-  if (!(largest < double(1 << 22))) throw std::invalid_argument(too_small);  // else float32 cannot tell simplices apart
+  return digits;
+}
+
+}  // namespace
+
+// Coordinates c_i = (e_i - e_d) / (d + 1), i < d, number the lattice points, e being the elevated position; a step along
+// axis i < d adds 1 to c_i, one along axis d takes 1 from all.
+LatticeBuilder::LatticeBuilder(Lattice& lattice, const Walk& walk, const Features& features, Team& team, Pool& pool)
+    : lattice_(lattice), walk_(walk), features_(features), team_(team), pool_(pool), local_(team.size()) {
+  const int dims = features.dims;
+  lattice_.corners = dims + 1;
+  const auto digits = digits_of(dims);
+  const std::vector<Reach> reach = reach_of_digits(digits);
   steps_.assign(dims + 1, 0);
   double span = 1;
   int64_t origin = 0;
   for (int digit = dims - 1; digit >= 0; --digit) {
-    double low = -16, high = 16;  // corners lie within 2 of their sample in each c, and a neighbour within 2 more
-    for (int feature = 0; feature < dims; ++feature) {
-      double end = 0;
-      for (int i = 0; i < dims; ++i) end += digits[digit][i] * (reach[feature][i] - reach[feature][dims]) / (dims + 1);
-      (end < 0 ? low : high) += end;
-    }
-    low = std::floor(low);
-    const double extent = std::ceil(high) - low + 1;
-    if (!(span * extent < 4e18)) throw std::invalid_argument(too_small);
+    // Corners lie within 2 of their sample in each c, and a neighbour 1 further.
+    double margin = 1;
+    for (int weight : digits[digit]) margin += 3 * std::abs(weight);
+    const double low = std::floor(reach[digit].low - margin), extent = std::ceil(reach[digit].high + margin) - low + 1;
+    if (!(span * extent < 4e18)) throw std::invalid_argument(kTooSmall);
     for (int i = 0; i < dims; ++i) steps_[i] += int64_t(span) * digits[digit][i];
     origin -= int64_t(low) * int64_t(span);
-    if (digit == (image ? 1 : 0)) run_span_ = uint64_t(span);
     span = double(int64_t(span) * int64_t(extent));
+    if (digit == std::min(2, dims - 1)) run_span_ = uint64_t(span);
   }
   for (int i = 0; i < dims; ++i) steps_[dims] -= steps_[i];
   base_ = origin;
   span_ = uint64_t(span);
+}
+
+// The range of each digit over all samples.
+std::vector<LatticeBuilder::Reach> LatticeBuilder::reach_of_digits(const std::vector<std::vector<int>>& digits) const {
+  const int dims = features_.dims;
+  const std::vector<float> scale = scales(dims);
+  std::vector<Reach> reach(dims);
+  double farthest = 0;
+  std::vector<double> elevated(dims + 1);
+  auto take_in = [&](const float* feature) {
+    double total = 0;
+    for (int i = dims; i > 0; --i) {
+      const double scaled = double(feature[i - 1]) * scale[i - 1];
+      elevated[i] = total - i * scaled;
+      total += scaled;
+      farthest = std::max(farthest, std::fabs(elevated[i]));
+    }
+    elevated[0] = total;
+    farthest = std::max(farthest, std::fabs(total));
+    for (int digit = 0; digit < dims; ++digit) {
+      double value = 0;
+      for (int i = 0; i < dims; ++i)
+        if (digits[digit][i]) value += digits[digit][i] * (elevated[i] - elevated[dims]) / (dims + 1);
+      reach[digit].low = std::min(reach[digit].low, value);
+      reach[digit].high = std::max(reach[digit].high, value);
+    }
+  };
+  if (features_.values) {
+    for (size_t pixel = 0; pixel < walk_.pixel.size(); ++pixel) take_in(features_.values + pixel * dims);
+  } else {  // linear: the ends of all features are enough
+    for (int corner = 0; corner < 1 << dims; ++corner) {
+      std::vector<float> feature(dims);
+      for (int i = 0; i < dims; ++i) {
+        const float most = i == 0 ? (walk_.width - 1) / features_.sigma_position
+                           : i == 1 ? (walk_.height - 1) / features_.sigma_position
+                                    : 255.0f / features_.sigma_colour;
+        feature[i] = corner >> i & 1 ? most : 0.0f;
+      }
+      take_in(feature.data());
+    }
+  }
+  if (!(farthest < double(1 << 22))) throw std::invalid_argument(kTooSmall);  // else float32 cannot tell simplices apart
+  return reach;
 }
 
 void LatticeBuilder::build(int thread) {
@@ -152,7 +212,7 @@ void LatticeBuilder::build(int thread) {
     lattice_.weights.allocate(pool_, walk_.pixel.size() * lattice_.corners);
   }
   team_.barrier();
-  image_ ? embed<5>(thread) : embed<2>(thread);
+  dispatch<kMostDims>(thread);
   sort_local(thread);
   team_.barrier();
   unite(thread);
@@ -166,12 +226,15 @@ void LatticeBuilder::build(int thread) {
   team_.barrier();
 }
 
+template <int D> void LatticeBuilder::dispatch(int thread) {
+  if (features_.dims == D) return embed<D>(thread);
+  if constexpr (D > 1) dispatch<D - 1>(thread);
+}
+
 // Numerically as pydensecrf (no fused multiply-add here), so that the same points come into being.
 template <int D> void LatticeBuilder::embed(int thread) {
   constexpr int kBlock = kLanes;
-  float scale[D];
-  for (int i = 0; i < D; ++i)
-    scale[i] = float(1.0 / std::sqrt((i + 2.0) * (i + 1.0)) * double(float(std::sqrt(2.0 / 3.0) * (D + 1))));
+  const std::vector<float> scale = scales(D);
   const float down = 1.0f / (D + 1);
   const size_t begin = walk_.first[thread], end = walk_.first[thread + 1];
   Local& local = local_[thread];
@@ -185,9 +248,13 @@ template <int D> void LatticeBuilder::embed(int thread) {
     int rank[D + 1][kBlock], nearest[D + 1][kBlock];
     for (int k = 0; k < count; ++k) {
       const int32_t pixel = walk_.pixel[block + k];
-      feature[0][k] = float(pixel % walk_.width) / sigma_position_;
-      feature[1][k] = float(pixel / walk_.width) / sigma_position_;
-      for (int c = 2; c < D; ++c) feature[c][k] = float(image_[size_t(pixel) * 3 + c - 2]) / sigma_colour_;
+      if (features_.values) {
+        for (int c = 0; c < D; ++c) feature[c][k] = features_.values[size_t(pixel) * D + c];
+      } else if constexpr (D == 2 || D == 5) {
+        feature[0][k] = float(pixel % walk_.width) / features_.sigma_position;
+        feature[1][k] = float(pixel / walk_.width) / features_.sigma_position;
+        for (int c = 2; c < D; ++c) feature[c][k] = float(features_.image[size_t(pixel) * 3 + c - 2]) / features_.sigma_colour;
+      }
     }
     float total[kBlock] = {};
     for (int i = D; i > 0; --i)
@@ -320,13 +387,20 @@ void LatticeBuilder::place_ghosts() {
 
 void LatticeBuilder::find_runs() {
   uint64_t end = 0;
+  size_t longest = 0;
+  lattice_.apart = lattice_.corners;
   lattice_.run_starts.clear();
+  if (lattice_.corners < 4) return;
   for (size_t i = 0; i < keys_.size(); ++i)
     if (keys_[i] >= end) {
       lattice_.run_starts.push_back(i);
       end = (keys_[i] / run_span_ + 1) * run_span_;
     }
   lattice_.run_starts.push_back(keys_.size());
+  for (size_t run = 1; run < lattice_.run_starts.size(); ++run)
+    longest = std::max(longest, lattice_.run_starts[run] - lattice_.run_starts[run - 1]);
+  // A long run fits no cache and leaves the other threads idle.
+  if (longest * 4 * team_.size() <= keys_.size() || longest <= 1024) lattice_.apart = 3;
 }
 
 // From local numbers to rows.

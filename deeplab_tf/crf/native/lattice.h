@@ -5,6 +5,7 @@
 // The key's leading digits are the picture's y and x: threads that work on different bands of the picture share only
 // few points, and axes that move in colour alone stay inside one short run of points.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <vector>
 #include "memory.h"
@@ -13,13 +14,24 @@
 
 namespace crf {
 
-// Pixels in the order of processing: bands of rows for the threads, small tiles within a band.
+// Pixels in the order of processing, a stretch for every thread.
 struct Walk {
-  int height, width;
+  int height = 0, width = 0;       // of the picture; 0 for samples without a grid
   std::vector<int32_t> pixel;      // [pixels]
   std::vector<size_t> first;       // [threads + 1] positions
-  Walk(int height, int width, int threads);
+  static Walk over_picture(int height, int width, int threads);  // bands of rows, small tiles within a band
+  static Walk over_samples(size_t samples, int threads);         // as they come
 };
+
+// Where the samples of one kernel lie, in units of the kernel's widths: floats, or position and colour in a picture.
+struct Features {
+  int dims = 0;
+  const float* values = nullptr;   // [pixels, dims], or nullptr: x, y and, where dims is 5, r, g, b of the picture
+  const uint8_t* image = nullptr;  // RGB rows
+  float sigma_position = 1, sigma_colour = 1;
+};
+
+constexpr int kMostDims = 12;
 
 struct Lattice {
   int corners = 0;                 // dimensions + 1
@@ -28,7 +40,8 @@ struct Lattice {
   Buffer<int32_t> offsets;         // [positions, corners] rows
   Buffer<float> weights;           // [positions, corners]
   Buffer<int32_t> neighbours;      // [corners, points, 2] rows one step ahead and behind
-  std::vector<size_t> run_starts;  // starts of the runs of points that the last three axes (of six) never leave
+  int apart = 0;                   // axes in front that move from run to run; the others never leave a run of points
+  std::vector<size_t> run_starts;
   // A thread adds into ghosts of the points that an earlier thread adds into as well.
   struct Ghosts {
     std::vector<int32_t> points;   // ascending
@@ -39,17 +52,18 @@ struct Lattice {
   float alpha() const { return 1.0f / (1.0f + 1.0f / float(1 << (corners - 1))); }
 };
 
-// Fills a lattice; every thread of the team calls build(thread) once. Throws std::invalid_argument when the sigmas are
+// Fills a lattice; every thread of the team calls build(thread) once. Throws std::invalid_argument when the widths are
 // so small that points cannot be numbered in 64 bits.
 class LatticeBuilder {
  public:
-  // image: RGB rows, or nullptr for the kernel on position alone.
-  LatticeBuilder(Lattice& lattice, const Walk& walk, const uint8_t* image, float sigma_position, float sigma_colour,
-                 Team& team, Pool& pool);
+  LatticeBuilder(Lattice& lattice, const Walk& walk, const Features& features, Team& team, Pool& pool);
   void build(int thread);
 
  private:
   template <int D> void embed(int thread);
+  template <int D> void dispatch(int thread);
+  struct Reach { double low = INFINITY, high = -INFINITY; };
+  std::vector<Reach> reach_of_digits(const std::vector<std::vector<int>>& digits) const;
   void sort_local(int thread);
   void unite(int thread);
   void rank_local(int thread);
@@ -65,8 +79,7 @@ class LatticeBuilder {
   };
   Lattice& lattice_;
   const Walk& walk_;
-  const uint8_t* image_;
-  float sigma_position_, sigma_colour_;
+  const Features features_;
   Team& team_;
   Pool& pool_;
   std::vector<int64_t> steps_;     // key difference of a step along each axis
