@@ -201,6 +201,18 @@ def test_scores_of_another_network_are_not_reused(make_model, tmp_path):
     assert result["confusion_matrix"] == fresh["confusion_matrix"]
 
 
+def test_scores_and_crf_labels_of_other_pixels_are_not_reused(make_model, tmp_path):
+    model, kept = make_model(), {"save_scores": True, "progress": False}
+    evaluate(model, SPEC, _examples(2), out_dir=tmp_path / "kept", crf=_Swap(), **kept)
+    others = [example | {"image": np.flip(example["image"], 2)} for example in _examples(2)]
+    with pytest.raises(UserError, match="of another picture of this name"):
+        evaluate_scores(SPEC, others, out_dir=tmp_path / "kept", crf=_Swap(), progress=False)
+    result = evaluate(model, SPEC, others, out_dir=tmp_path / "kept", crf=_Swap(), **kept)
+    fresh = evaluate(model, SPEC, others, out_dir=tmp_path / "fresh", crf=_Swap(), **kept)
+    for rates, expected in ((result, fresh), (result["crf"], fresh["crf"])):
+        assert rates["confusion_matrix"] == expected["confusion_matrix"]
+
+
 def test_network_digest_sees_weights_and_geometry_only(make_model):
     from deeplab_tf.models.deeplab import build_model
 
@@ -215,9 +227,10 @@ def test_network_digest_sees_weights_and_geometry_only(make_model):
 def test_cache_leaves_folders_that_are_not_its_own_and_ids_inside(tmp_path):
     (tmp_path / "mine.txt").write_text("text")
     cache = label_cache(tmp_path, {"a": 1})
-    cache.put("x/y", np.array([[1, 300]]))
-    np.testing.assert_array_equal(cache.get("x/y", (1, 2)), [[1, 300]])
-    assert cache.get("x/y", (2, 1)) is None and cache.get("z", (1, 2)) is None
+    image = np.zeros((1, 2, 3), np.uint8)
+    cache.put("x/y", image, np.array([[1, 300]]))
+    np.testing.assert_array_equal(cache.get("x/y", image), [[1, 300]])
+    assert cache.get("x/y", image + 1) is None and cache.get("z", image) is None
     assert (tmp_path / "mine.txt").exists()
     assert isinstance(cache, PictureCache)
     with pytest.raises(ValueError, match="stays inside"):
