@@ -17,7 +17,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.examples import Example, count_examples, read_examples, refine_beside
 from deeplab_tf.evaluation.picture_cache import PictureCache, label_cache, network_digest, score_cache
-from deeplab_tf.evaluation.tally import Tally, collapse_warning
+from deeplab_tf.evaluation.tally import Tally, collapse_warnings, void_warnings
 from deeplab_tf.inference.predictor import predictor_for
 from deeplab_tf.inference.segment import segment
 from deeplab_tf.inference.tiles import Tiles
@@ -198,8 +198,8 @@ class _Run:
         return refine
 
     def _write(self, tally: Tally, seconds: float) -> dict:
-        alarm = collapse_warning(tally.before, self.spec.class_names)
-        warnings = [*self.warnings, *([alarm] if alarm else [])]
+        alarms = collapse_warnings(tally.before, tally.after, self.spec.class_names)
+        warnings = [*self.warnings, *void_warnings(tally.before), *alarms]
         settings = {"data set": self.spec.name} | self.settings | {"crf": _describe_crf(self.crf)}
         result = {"dataset": self.spec.name, **tally.rates(), "seconds": seconds, "warnings": warnings}
         result["settings"] = {name: _plain(value) for name, value in settings.items()}
