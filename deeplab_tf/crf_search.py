@@ -5,8 +5,10 @@ DIR holds what `eval --save_scores` wrote, one ID.npz per picture. OUT receives 
 value of the paper's grid is tried first, then the neighbours of the best three until none is new, then half steps.
 """
 
+import os
 import pathlib
 import random
+import sys
 
 from absl import flags as absl_flags
 
@@ -38,6 +40,14 @@ def define(flags):
 
 
 def main(flags, arguments):
+    try:
+        find_preset(flags)
+    except KeyboardInterrupt:  # lattices in work would hold up the end of the process for seconds; the log has what was found
+        print("\nstopped by Ctrl-C; the same command goes on from here", file=sys.stderr, flush=True)
+        os._exit(130)
+
+
+def find_preset(flags):
     scores, out = pathlib.Path(require(flags, "scores_dir")), pathlib.Path(require(flags, "out"))
     spec, data_dir = get_dataset(flags.dataset, flags.data_dir), require(flags, "data_dir")
     try:

@@ -10,11 +10,12 @@ behind after some pictures is dropped all the same.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
+import hashlib
 import itertools
 import pathlib
 import time
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ import numpy as np
 
 from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.crf.params import CrfParams
-from deeplab_tf.crf.scores import load_scores
+from deeplab_tf.crf.scores import load_scores, picture_digest
 from deeplab_tf.crf.search_log import SearchLog
 from deeplab_tf.errors import UserError
 
@@ -141,7 +142,7 @@ class _Runner:
         self.num_classes, self.ignore_label = num_classes, ignore_label
         self.read_image, self.read_label = readers
         self.crf = DenseCRF(base, threads=1)
-        self.keys = {one.id: _key(one) for one in pictures}
+        self.keys = {one.id: _key(one, self.read_label) for one in pictures}
         self.log, self.runs, self.pool = log, 0, concurrent.futures.ThreadPoolExecutor(threads)
 
     def results(self, settings: Sequence[Setting], first: int, last: int) -> None:
@@ -185,7 +186,8 @@ class _Runner:
         return float(mean_iou(totals))
 
     def _read(self, picture):
-        image, probs, labels = self.read_image(picture.image), load_scores(picture.score), self.read_label(picture.label)
+        image, labels = self.read_image(picture.image), self.read_label(picture.label)
+        probs = load_scores(picture.score, picture_digest(image))
         expected = (*image.shape[:2], self.num_classes)
         if probs.shape != expected or labels.shape != expected[:2]:
             raise UserError(f"score map {picture.score}: got {list(probs.shape)} for a label of {list(labels.shape)}, "
@@ -199,14 +201,19 @@ class _Runner:
         return [counts(labels, q.argmax(axis=-1), self.num_classes, self.ignore_label) for q in refined]
 
 
-def _key(picture: Picture) -> str:
-    """Of a picture's results in the log: they are those of its scores, and scores made anew have another key."""
-    try:
-        return f"{picture.id} {zlib.crc32(pathlib.Path(picture.score).read_bytes()):08x}"
-    except OSError as error:
-        raise UserError(
-            f"score map {picture.score}: cannot be read ({error.strerror}); make it with eval --save_scores."
-        ) from error
+def _key(picture: Picture, read_label: Callable[[str], np.ndarray]) -> str:
+    """Of a picture's results in the log: they are those of its scores, its pixels and its labels as they are read, and what
+    was made anew, a mended mask as well, has another key."""
+    digest = hashlib.blake2b(digest_size=8)
+    for kind, path in (("score map", picture.score), ("picture", picture.image)):
+        try:
+            digest.update(pathlib.Path(path).read_bytes())
+        except OSError as error:
+            raise UserError(
+                f"{kind} {path}: cannot be read ({error.strerror}); make score maps with eval --save_scores."
+            ) from error
+    digest.update(np.ascontiguousarray(read_label(picture.label)).tobytes())
+    return f"{picture.id} {digest.hexdigest()}"
 
 
 def search(pictures: Sequence[Picture], *, num_classes: int, read_image: Callable[[str], np.ndarray],
@@ -237,7 +244,7 @@ def search(pictures: Sequence[Picture], *, num_classes: int, read_image: Callabl
     fixed = {key: value for key, value in dataclasses.asdict(base).items() if key not in Setting._fields}
     with SearchLog(log_file, {**fixed, "num_classes": num_classes}) as log:
         runner = _Runner(pictures, base, num_classes, ignore_label, (read_image, read_label), log, threads, report)
-        with runner.pool:
+        with _stopping_at_once(runner.pool):
             race = _Race(runner, exhaustive, report)
             race.enter((grid if exhaustive else grid.every_third()).settings())
             while race.enter([near for leader in race.leaders() for near in grid.neighbours(leader)]):
@@ -247,6 +254,15 @@ def search(pictures: Sequence[Picture], *, num_classes: int, read_image: Callabl
             before = runner.before()
     best = dataclasses.replace(base, **race.rows[0].setting._asdict())
     return SearchResult(best, tuple(race.rows), before, runner.runs, time.monotonic() - start)
+
+
+@contextlib.contextmanager
+def _stopping_at_once(pool: concurrent.futures.ThreadPoolExecutor):
+    """What is queued goes when the block is left, also by Ctrl-C, which does not wait for lattices in work."""
+    try:
+        yield
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Race:

@@ -16,8 +16,9 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.examples import Example, count_examples, read_examples, refine_beside
-from deeplab_tf.evaluation.picture_cache import PictureCache, label_cache, network_digest, score_cache
-from deeplab_tf.evaluation.tally import Tally, collapse_warning
+from deeplab_tf.evaluation.picture_cache import PictureCache, label_cache, score_cache
+from deeplab_tf.evaluation.tally import Tally, collapse_warnings, void_warnings
+from deeplab_tf.inference.digest import network_digest
 from deeplab_tf.inference.predictor import predictor_for
 from deeplab_tf.inference.segment import segment
 from deeplab_tf.inference.tiles import Tiles
@@ -57,7 +58,7 @@ def evaluate(
       crf: a DenseCRF, or None.
       crf_workers: threads that run it.
       save_scores: keep the probabilities in out_dir/scores (and the labels after the CRF in out_dir/crf_labels), and
-        reuse those of an earlier run whose network, scales, flip and tile (and CRF) were the same. They are kept
+        reuse those of an earlier run whose pictures, network, scales, flip and tile (and CRF) were the same. They are kept
         rounded, and the rounded ones are evaluated, so that the first run and a later one give the same figures.
       gallery: pictures in the report.
       trimap: definition of the boundary band for a curve over its width, "void" or "label_change".
@@ -90,12 +91,12 @@ def evaluate(
     cache = score_cache(out_dir / "scores", about) if save_scores else None
 
     def scores_of(example: Example) -> np.ndarray:
-        probabilities = None if cache is None else cache.get(example.id, example.label.shape)
+        probabilities = None if cache is None else cache.get(example.id, example.image)
         if probabilities is None:
             probabilities = segment(model, example.image, scales, flip, tile)
             if cache is not None:
-                cache.put(example.id, probabilities)
-                probabilities = cache.get(example.id, example.label.shape)
+                cache.put(example.id, example.image, probabilities)
+                probabilities = cache.get(example.id, example.image)
         return probabilities
 
     shown = {"model": predictor.network.name, "scales": predictor.scales, "flip": flip, "tile": tile}
@@ -129,10 +130,10 @@ def evaluate_scores(
     cache = score_cache(out_dir / "scores", None)
 
     def scores_of(example: Example) -> np.ndarray:
-        probabilities = cache.get(example.id, example.label.shape)
+        probabilities = cache.get(example.id, example.image)
         if probabilities is None or probabilities.shape[2] != spec.num_classes:
             raise UserError(
-                f"{cache.path(example.id)} is missing, damaged, or not of the picture's size and the data set's "
+                f"{cache.path(example.id)} is missing, damaged, of another picture of this name, or not of the data set's "
                 f"{spec.num_classes} classes: evaluate with --save_scores first."
             )
         return probabilities
@@ -188,18 +189,18 @@ class _Run:
             return None
 
         def refine(example: Example, probabilities: np.ndarray) -> np.ndarray:
-            ids = None if labels is None else labels.get(example.id, example.label.shape)
+            ids = None if labels is None else labels.get(example.id, example.image)
             if ids is None:
                 ids = self.crf(example.image, probabilities).argmax(axis=-1)
                 if labels is not None:
-                    labels.put(example.id, ids)
+                    labels.put(example.id, example.image, ids)
             return ids
 
         return refine
 
     def _write(self, tally: Tally, seconds: float) -> dict:
-        alarm = collapse_warning(tally.before, self.spec.class_names)
-        warnings = [*self.warnings, *([alarm] if alarm else [])]
+        alarms = collapse_warnings(tally.before, tally.after, self.spec.class_names)
+        warnings = [*self.warnings, *void_warnings(tally.before), *alarms]
         settings = {"data set": self.spec.name} | self.settings | {"crf": _describe_crf(self.crf)}
         result = {"dataset": self.spec.name, **tally.rates(), "seconds": seconds, "warnings": warnings}
         result["settings"] = {name: _plain(value) for name, value in settings.items()}

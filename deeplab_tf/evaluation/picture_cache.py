@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pathlib
 import shutil
 from collections.abc import Callable
 
-import keras
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from deeplab_tf.crf.scores import load_scores, picture_digest, save_scores
 from deeplab_tf.whole_files import make_folder, replacing, unwritable
 
 _ABOUT = "about.json"
 
 
 class PictureCache:
-    """A folder of one file for each picture, which all came about in the same way.
+    """A folder of one file for each picture, which all came about in the same way. A file knows its picture by the pixels.
 
     Args:
       folder: made if it is not there.
       about: JSON-able facts that the results depend on. Results that came about in another way are deleted when
         the cache is opened; None takes whatever is there.
       suffix: of the files, with the dot.
-      read: path -> array.
-      write: (path, array); the file appears whole or not at all.
+      read: (path, digest of the picture) -> array; a ValueError where the file is of another picture.
+      write: (path, array, digest of the picture); the file appears whole or not at all.
 
     Raises:
       UserError: the folder cannot be written.
@@ -38,14 +38,14 @@ class PictureCache:
         folder: str | os.PathLike,
         about: dict | None,
         suffix: str,
-        read: Callable[[pathlib.Path], np.ndarray],
-        write: Callable[[pathlib.Path, np.ndarray], None],
+        read: Callable[[pathlib.Path, str], np.ndarray],
+        write: Callable[[pathlib.Path, np.ndarray, str], None],
     ):
         self.folder = pathlib.Path(folder)
         self._suffix, self._read, self._write = suffix, read, write
         if about is None:
             return
-        about = json.loads(json.dumps(about))
+        about = json.loads(json.dumps(about | {"known by": "the pixels of the picture"}))
         if _read_about(self.folder) != about:
             if (self.folder / _ABOUT).exists():  # never a folder that is not one of ours
                 _remove(self.folder)
@@ -60,20 +60,24 @@ class PictureCache:
             raise ValueError(f"id is {id!r}, expected a name that stays inside {self.folder}")
         return path
 
-    def get(self, id: str, size: tuple[int, int]) -> np.ndarray | None:
-        """The array [height, width, ...] of a picture; None where there is none, or one that is damaged or of another size."""
-        path = self.path(id)
+    def get(self, id: str, image: np.ndarray) -> np.ndarray | None:
+        """The array [height, width, ...] of a picture; None where there is none, or one that is damaged or of another picture.
+
+        Args:
+          id: of the picture.
+          image: uint8 [height, width, 3].
+        """
         try:
-            array = self._read(path)
+            array = self._read(self.path(id), picture_digest(image))
         except (OSError, ValueError, EOFError, KeyError):
             return None
-        return array if array.shape[:2] == tuple(size) else None
+        return array if array.shape[:2] == image.shape[:2] else None
 
-    def put(self, id: str, array: np.ndarray) -> None:
+    def put(self, id: str, image: np.ndarray, array: np.ndarray) -> None:
         """Keeps the array of a picture; UserError where the folder or the disk refuses."""
         path = self.path(id)
         make_folder(path.parent)
-        self._write(path, array)
+        self._write(path, array, picture_digest(image))
 
 
 def label_cache(folder: str | os.PathLike, about: dict) -> PictureCache:
@@ -83,25 +87,7 @@ def label_cache(folder: str | os.PathLike, about: dict) -> PictureCache:
 
 def score_cache(folder: str | os.PathLike, about: dict | None) -> PictureCache:
     """A cache of probabilities, float32 [height, width, K], in the compact form of `deeplab_tf.crf.scores`."""
-    from deeplab_tf.crf import scores
-
-    return PictureCache(folder, about, ".npz", scores.load_scores, scores.save_scores)
-
-
-def network_digest(model: keras.Model) -> str:
-    """Hash of what a network computes: its weights and the geometry of its layers, but not how the holes are made."""
-    network = getattr(model, "network", model)
-    digest = hashlib.blake2b(digest_size=16)
-    for layer in network.layers:
-        geometry = {key: getattr(layer, key) for key in _GEOMETRY if hasattr(layer, key)}
-        facts = (type(layer).__name__, layer.dtype_policy.name, sorted(geometry.items()))
-        digest.update(repr(facts).encode())
-    for weight in network.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
-
-
-_GEOMETRY = ("rate", "dilation_rate", "strides", "stride", "kernel_size", "pool_size", "padding", "epsilon")
+    return PictureCache(folder, about, ".npz", load_scores, save_scores)
 
 
 def _remove(folder: pathlib.Path) -> None:
@@ -118,12 +104,15 @@ def _read_about(folder: pathlib.Path) -> dict | None:
         return None
 
 
-def _read_labels(path: pathlib.Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.array(picture)
+def _read_labels(path: pathlib.Path, picture: str) -> np.ndarray:
+    with Image.open(path) as file:
+        if file.info.get("picture") != picture:
+            raise ValueError(f"{path}: of another picture")
+        return np.array(file)
 
 
-def _write_labels(path: pathlib.Path, labels: np.ndarray) -> None:
-    kind = np.uint8 if labels.max(initial=0) < 256 else np.uint16
+def _write_labels(path: pathlib.Path, labels: np.ndarray, picture: str) -> None:
+    kind, info = np.uint8 if labels.max(initial=0) < 256 else np.uint16, PngInfo()
+    info.add_text("picture", picture)
     with replacing(path) as partial:
-        Image.fromarray(labels.astype(kind)).save(partial, "PNG")
+        Image.fromarray(labels.astype(kind)).save(partial, "PNG", pnginfo=info)

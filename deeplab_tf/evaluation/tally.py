@@ -72,17 +72,34 @@ class Tally:
         return rates
 
 
-def collapse_warning(counts: ConfusionMatrix, class_names: Sequence[str]) -> str | None:
-    """A sentence where nearly all predictions are one class, else None."""
+def collapse_warnings(
+    before: ConfusionMatrix, after: ConfusionMatrix | None, class_names: Sequence[str]
+) -> list[str]:
+    """A sentence where nearly all predictions are one class: the network's fault, or the CRF's that left no other."""
+    found = _collapsed(before, class_names)
+    if found:
+        return [f"{found}: the network has collapsed or was not trained; look at the loss, the rate and the labels."]
+    found = None if after is None else _collapsed(after, class_names)
+    if found:
+        return [f"after the CRF {found}, and before it there were others: the CRF erased them; evaluate with --nocrf or search "
+                "its parameters with crf_search."]
+    return []
+
+
+def void_warnings(counts: ConfusionMatrix) -> list[str]:
+    """A sentence where there is nothing to count."""
+    if counts.matrix.any():
+        return []
+    return ["every pixel of these masks is void, so there is no figure; look at the masks and the label table."]
+
+
+def _collapsed(counts: ConfusionMatrix, class_names: Sequence[str]) -> str | None:
     predicted = counts.predicted_frequency()
     if counts.num_classes < 2 or np.isnan(predicted).any() or predicted.max() <= _COLLAPSED:
         return None
     k = int(predicted.argmax())
     share, truth = 100 * predicted[k], 100 * counts.class_frequency()[k]
-    return (
-        f"{share:.1f} % of the predictions are '{class_names[k]}' ({truth:.1f} % of the labels are): the network has "
-        "collapsed or was not trained; look at the loss, the rate and the labels."
-    )
+    return f"{share:.1f} % of the predictions are '{class_names[k]}' ({truth:.1f} % of the labels are)"
 
 
 def _rates(counts: ConfusionMatrix, names: Sequence[str]) -> dict:

@@ -1,52 +1,75 @@
-"""The evaluation of a run's newest checkpoint. What `python -m deeplab_tf.eval` calls."""
+"""The evaluation of a run's checkpoint or of a weights file. What `python -m deeplab_tf.eval` calls."""
 
 from __future__ import annotations
 
 import os
-import pathlib
 
+from deeplab_tf import locks
 from deeplab_tf.datasets import sources
+from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
 from deeplab_tf.experiment.config import ExperimentConfig
-from deeplab_tf.experiment.network import crf_of, load_run
-from deeplab_tf.experiment.run_folder import data_dir_of, load_spec, shared_pictures
+from deeplab_tf.experiment.label_agreement import spec_for_masks
+from deeplab_tf.experiment.network import crf_of, load_trained
+from deeplab_tf.experiment.results import named_settings, result_folder
+from deeplab_tf.experiment.run_folder import data_dir_of, dataset_of, is_records, load_spec, shared_pictures
 from deeplab_tf.weights import records
 
 
 def evaluate_run(
-    config: ExperimentConfig, workdir: str | os.PathLike, *, save_scores: bool = False, cached_scores: bool = False
+    config: ExperimentConfig,
+    workdir: str | os.PathLike | None = None,
+    *,
+    out: str | os.PathLike | None = None,
+    save_scores: bool = False,
+    cached_scores: bool = False,
+    match_names: bool = False,
+    overwrite: bool = False,
 ) -> dict:
-    """Evaluates on `config.data.eval_split`; writes WORKDIR/eval/SPLIT/result.json and report.html.
+    """Evaluates on `config.data.eval_split`; writes result.json and report.html into `out` or WORKDIR/eval/SPLIT.
 
     Args:
-      config: the run's config, perhaps with other evaluation settings.
-      workdir: folder of the run.
-      save_scores: keep the probabilities below WORKDIR/eval/SPLIT/scores.
+      config: the run's config, perhaps with other evaluation settings, or that of a weights file.
+      workdir: folder of the run; None for `config.model.weights`.
+      out: a folder of its own for the results; a weights file needs one.
+      save_scores: keep the probabilities below it in scores/.
       cached_scores: run the CRF over the scores of an earlier evaluation, without the network.
+      match_names: read the masks by the data's own label table and match its classes with the run's by name.
+      overwrite: replace results that would else be refused (`results.result_folder`).
 
     Returns:
       What result.json holds.
     """
     split, settings = config.data.eval_split, config.eval
-    run = None if cached_scores else load_run(workdir, config)
-    spec = load_spec(workdir) if run is None else run.spec
+    folder = result_folder(config, workdir, out, overwrite)
+    run = None if cached_scores else load_trained(config, workdir)
+    spec = masks_of(config, load_spec(workdir) if run is None else run.spec, match_names)
     where = (spec, data_dir_of(config), split)
     shared = {
-        "out_dir": pathlib.Path(workdir) / "eval" / split,
+        "out_dir": folder,
         "crf": crf_of(config),
         "crf_workers": settings.crf_workers,
         "gallery": settings.gallery,
         "trimap": settings.trimap,
-        "settings": {"split": split} | ({"checkpoint": run.source.name} if run else {}),
-        "warnings": _contamination(config, split),
+        "settings": named_settings(config, workdir) | ({"weights": run.source.name} if run else {}),
+        "warnings": _contamination(config, split) if workdir else run.warnings,
     }
-    examples = sources.evaluation(*where, limit=settings.max_images)
-    with sources.errors(*where):
+    with locks.holding(folder, "eval"), sources.errors(*where):
+        examples = sources.evaluation(*where, limit=settings.max_images)
         if cached_scores:
             return evaluate_scores(spec, examples, **shared)
         return evaluate(
             run.model, spec, examples, flip=settings.flip, tile=settings.tile, save_scores=save_scores, **shared
         )
+
+
+def masks_of(config: ExperimentConfig, spec: DatasetSpec, match_names: bool) -> DatasetSpec:
+    """The label table to read the masks by: the network's; records are compared with it when they are opened.
+
+    Raises:
+      UserError: the table beside the data is another one (`label_agreement`).
+    """
+    return spec if is_records(data_dir_of(config)) else spec_for_masks(spec, dataset_of(config), match_names)
 
 
 def _contamination(config: ExperimentConfig, split: str) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""What is counted: confusion matrix, bands round boundaries. NumPy (and OpenCV's distance transform) alone."""
+"""What is counted: confusion matrix, bands round boundaries. NumPy alone."""

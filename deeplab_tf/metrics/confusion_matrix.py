@@ -63,14 +63,15 @@ class ConfusionMatrix:
                 f"labels have shape {list(labels.shape)} and predictions {list(predictions.shape)}, expected the same shape: "
                 "metrics are counted at the picture's own size"
             )
+        labels, predictions, lengths = _runs(labels.ravel(), predictions.ravel())
         if self.ignore_label is not None:
             valid = labels != self.ignore_label
-            labels, predictions = labels[valid], predictions[valid]
+            labels, predictions, lengths = labels[valid], predictions[valid], lengths[valid]
         self._check_range("labels", labels, or_ignored=True)
         self._check_range("predictions", predictions)
         k = self.num_classes
-        pairs = labels.ravel().astype(np.intp) * k + predictions.ravel().astype(np.intp)
-        return np.bincount(pairs, minlength=k * k).reshape(k, k)
+        pairs = labels.astype(np.intp) * k + predictions.astype(np.intp)
+        return np.bincount(pairs, weights=lengths, minlength=k * k).astype(np.int64).reshape(k, k)
 
     def _check_range(self, name: str, ids: np.ndarray, or_ignored: bool = False) -> None:
         if not ids.size:
@@ -140,6 +141,17 @@ class ConfusionMatrix:
     def predicted_frequency(self) -> np.ndarray:
         """float64 [K] share of each class in the predictions (on counted pixels), 0..1."""
         return _ratio(self._counts.sum(axis=0), self._counts.sum())
+
+
+def _runs(labels: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(label, predicted id, length) of every run of equal pixels in two arrays [pixels]: label maps have few, and counting
+    those instead of pixels is several times faster."""
+    if not labels.size:
+        return labels, predictions, np.zeros(0, np.intp)
+    changes = labels[1:] != labels[:-1]
+    changes |= predictions[1:] != predictions[:-1]
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    return labels[starts], predictions[starts], np.diff(starts, append=labels.size)
 
 
 def _integers(name: str, array: np.ndarray) -> np.ndarray:

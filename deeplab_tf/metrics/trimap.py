@@ -14,10 +14,10 @@ Widths are nested, so one pass over a picture serves all of them: a pixel's dist
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
+from deeplab_tf.metrics.distance import chessboard_distance
 
 DEFINITIONS = ("void", "label_change")
 
@@ -45,9 +45,8 @@ def boundary_distance(label: np.ndarray, definition: str, ignore_label: int = 25
         raise ValueError(f"definition is {definition!r}, expected one of {', '.join(DEFINITIONS)}")
     if not seeds.any():
         return np.where(void, 0, 1 + max(label.shape)).astype(np.int32)
-    # Chessboard distance: dilating by a square of side 2w+1 reaches exactly the pixels at a distance of at most w.
-    distance = cv2.distanceTransform(np.uint8(~seeds), cv2.DIST_C, 3)
-    return np.where(void, 0, distance.astype(np.int32) + first).astype(np.int32)
+    # Dilating by a square of side 2w+1 reaches exactly the pixels at a chessboard distance of at most w.
+    return np.where(void, np.int32(0), chessboard_distance(seeds) + np.int32(first))
 
 
 def _beside_another_label(label: np.ndarray, void: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 
 from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.crf.params import CrfParams
-from deeplab_tf.crf.scores import load_scores, save_scores
+from deeplab_tf.crf.scores import load_scores, picture_digest, save_scores
 from deeplab_tf.crf.stage import refine_stream
 from deeplab_tf.crf.strip import trace_strip
 from deeplab_tf.errors import UserError
@@ -27,6 +27,16 @@ def test_scores_come_back_within_a_thousandth(tmp_path):
     assert found.dtype == np.float32 and (abs(found - clipped) <= 1.01e-3 * clipped).all()
     assert (tmp_path / "a.npz").stat().st_size < probs.nbytes / 2
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_scores_know_their_picture(tmp_path):
+    image, probs = make_picture(10, 12, 3)
+    save_scores(tmp_path / "a.npz", probs, picture_digest(image))
+    np.testing.assert_array_equal(load_scores(tmp_path / "a.npz"), load_scores(tmp_path / "a.npz", picture_digest(image)))
+    with pytest.raises(UserError, match="a.npz: was made of another picture"):
+        load_scores(tmp_path / "a.npz", picture_digest(image.transpose(1, 0, 2)))
+    save_scores(tmp_path / "b.npz", probs)  # somebody's own scores, of which nothing is known
+    assert load_scores(tmp_path / "b.npz", picture_digest(image)).shape == (10, 12, 3)
 
 
 def test_refuses_broken_files_and_no_probabilities(tmp_path):

@@ -5,12 +5,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from deeplab_tf.crf import search as crf_search
+from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.crf.params import CrfParams, load_preset
 from deeplab_tf.crf.scores import load_scores, save_scores
 from deeplab_tf.errors import UserError
@@ -77,7 +79,6 @@ def test_behind_keeps_what_chance_may_explain():
 def test_exhaustive_search_equals_a_plain_loop(tmp_path):
     pictures = write_pictures(tmp_path)
     whole, _ = run_search(pictures, tmp_path / "whole.jsonl", exhaustive=True)
-    from deeplab_tf.crf.dense_crf import DenseCRF
     for row in (whole.rows[0], whole.rows[-1]):
         crf = DenseCRF(CrfParams(*row.setting, w2=2, sigma_gamma=2, iterations=3))
         total = sum(crf_search.counts(read(one.label), crf(read(one.image), load_scores(one.score)).argmax(-1), 3, 255)
@@ -114,6 +115,41 @@ def test_goes_on_from_its_log_and_refuses_another_searchs(tmp_path):
     assert other.runs == 2 * 8 and other.before != first.before and other.rows != first.rows
     with pytest.raises(UserError, match="another output folder"):
         run_search(pictures, log, base=CrfParams(w2=5))
+
+
+def test_mended_masks_and_other_pixels_are_searched_anew(tmp_path):
+    pictures, log = write_pictures(tmp_path, 3), tmp_path / "log.jsonl"
+    first, _ = run_search(pictures, log, exhaustive=True)
+    mended = (read(pictures[0].label) + 1) % 3
+    Image.fromarray(mended).save(pictures[0].label)
+    again, _ = run_search(pictures, log, exhaustive=True)
+    fresh, _ = run_search(pictures, tmp_path / "fresh.jsonl", exhaustive=True)
+    assert again.runs == 8 and again.rows == fresh.rows != first.rows and again.before == fresh.before
+    Image.fromarray(read(pictures[1].image)[:, ::-1]).save(pictures[1].image)
+    assert run_search(pictures, log, exhaustive=True)[0].runs == 8
+    run_search(pictures, log, exhaustive=True, read_label=lambda path: np.minimum(read(path), 1))  # another label table
+    assert len(log.read_text().splitlines()) > 1 + 24 + 8 + 8 + 16
+
+
+def test_stopping_waits_for_no_lattice(tmp_path, monkeypatch):
+    """Ctrl-C while the second picture's lattices are in work, which here never end by themselves."""
+    release, waited = threading.Event(), threading.Event()
+    sweep = DenseCRF.sweep
+
+    def endless(self, image, *rest):
+        if image[0, 0, 0] == read(pictures[1].image)[0, 0, 0] and not release.wait(60):
+            waited.set()
+        return sweep(self, image, *rest)
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    pictures = write_pictures(tmp_path, 2)
+    monkeypatch.setattr(DenseCRF, "sweep", endless)
+    with pytest.raises(KeyboardInterrupt):
+        run_search(pictures, tmp_path / "log.jsonl", exhaustive=True, report=interrupt)
+    assert not waited.is_set()
+    release.set()
 
 
 def test_refuses_no_pictures_and_scores_of_another_size(tmp_path):

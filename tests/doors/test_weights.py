@@ -86,6 +86,27 @@ def test_export_and_predict_by_the_saved_model(published, image, tmp_path):
     assert shares["background"] == np.mean(expected == 0)
 
 
+def test_eval_is_one_confusion_matrix_over_segment(published, tmp_path):
+    weights, network = published
+    data, spec = tmp_path / "VOC", dl.get_dataset("voc2012")
+    random, counts = np.random.default_rng(2), dl.ConfusionMatrix(21)
+    for folder in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (data / folder).mkdir(parents=True)
+    for name, size in (("a", (41, 60)), ("b", (65, 33))):
+        image = random.integers(0, 256, (*size, 3)).astype(np.uint8)
+        label = Image.fromarray(random.choice([0, 3, 20, 255], size).astype(np.uint8), "P")
+        label.putpalette([level for color in spec.palette for level in color])
+        Image.fromarray(image).save(data / "JPEGImages" / f"{name}.png")
+        label.save(data / "SegmentationClass" / f"{name}.png")
+        counts.update(np.asarray(label), dl.segment(network, image, scales=SCALES).argmax(-1))
+    (data / "ImageSets/Segmentation/val.txt").write_text("a\nb\n")
+    result = run("eval", f"--weights={weights}", *NETWORK, f"--data_dir={data}", f"--out={tmp_path / 'out'}", "--nocrf")
+    assert result.returncode == 0, result.stderr[-2000:]
+    found = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert found["mean_iou"] == counts.mean_iou() and found["confusion_matrix"] == counts.matrix.tolist()
+    assert found["settings"]["weights"] == "made.caffemodel" and found["settings"]["scales"] == list(SCALES)
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -17,8 +17,9 @@ from deeplab_tf.evaluation import evaluate as module
 from deeplab_tf.evaluation.counting import confusion_of
 from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
 from deeplab_tf.evaluation.examples import refine_beside
-from deeplab_tf.evaluation.picture_cache import PictureCache, label_cache, network_digest
-from deeplab_tf.evaluation.tally import collapse_warning
+from deeplab_tf.evaluation.picture_cache import PictureCache, label_cache
+from deeplab_tf.evaluation.tally import collapse_warnings
+from deeplab_tf.inference.digest import network_digest
 from deeplab_tf.inference.segment import segment
 from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from tests.full_disk import full_disk
@@ -119,7 +120,24 @@ def test_collapsed_predictions_raise_an_alarm(make_model, tmp_path):
     assert result["warnings"][1].startswith("100.0 % of the predictions are 'b' (")
     assert result["warnings"][1].split(":")[0] in (tmp_path / "report.html").read_text().replace("&#x27;", "'")
     spread = ConfusionMatrix.from_matrix(np.array([[98, 2], [0, 0]]))
-    assert collapse_warning(spread, ("x", "y")) is None
+    assert collapse_warnings(spread, spread, ("x", "y")) == []
+
+
+def test_a_crf_that_leaves_one_class_raises_an_alarm(make_model, tmp_path):
+    def erase(image, probabilities):
+        return np.eye(4, dtype=np.float32)[np.full(probabilities.shape[:2], 2)]
+
+    result = evaluate(make_model(), SPEC, _examples(), out_dir=tmp_path, crf=erase, progress=False)
+    assert [warning.split(" (")[0] for warning in result["warnings"]] == ["after the CRF 100.0 % of the predictions are 'c'"]
+    assert "--nocrf" in result["warnings"][0]
+
+
+def test_a_set_of_void_alone_has_no_figure_and_says_so(make_model, tmp_path):
+    examples = [example | {"label": np.full_like(example["label"], 255)} for example in _examples(2)]
+    result = evaluate(make_model(), SPEC, examples, out_dir=tmp_path, crf=_Swap(), trimap="void", progress=False)
+    assert result["mean_iou"] is None and result["crf"]["mean_iou"] is None
+    assert "every pixel of these masks is void" in result["warnings"][0]
+    assert json.loads((tmp_path / "result.json").read_text()) == result
 
 
 def test_crf_runs_in_threads_in_order_and_with_few_pictures_in_flight():
@@ -201,6 +219,18 @@ def test_scores_of_another_network_are_not_reused(make_model, tmp_path):
     assert result["confusion_matrix"] == fresh["confusion_matrix"]
 
 
+def test_scores_and_crf_labels_of_other_pixels_are_not_reused(make_model, tmp_path):
+    model, kept = make_model(), {"save_scores": True, "progress": False}
+    evaluate(model, SPEC, _examples(2), out_dir=tmp_path / "kept", crf=_Swap(), **kept)
+    others = [example | {"image": np.flip(example["image"], 2)} for example in _examples(2)]
+    with pytest.raises(UserError, match="of another picture of this name"):
+        evaluate_scores(SPEC, others, out_dir=tmp_path / "kept", crf=_Swap(), progress=False)
+    result = evaluate(model, SPEC, others, out_dir=tmp_path / "kept", crf=_Swap(), **kept)
+    fresh = evaluate(model, SPEC, others, out_dir=tmp_path / "fresh", crf=_Swap(), **kept)
+    for rates, expected in ((result, fresh), (result["crf"], fresh["crf"])):
+        assert rates["confusion_matrix"] == expected["confusion_matrix"]
+
+
 def test_network_digest_sees_weights_and_geometry_only(make_model):
     from deeplab_tf.models.deeplab import build_model
 
@@ -215,9 +245,10 @@ def test_network_digest_sees_weights_and_geometry_only(make_model):
 def test_cache_leaves_folders_that_are_not_its_own_and_ids_inside(tmp_path):
     (tmp_path / "mine.txt").write_text("text")
     cache = label_cache(tmp_path, {"a": 1})
-    cache.put("x/y", np.array([[1, 300]]))
-    np.testing.assert_array_equal(cache.get("x/y", (1, 2)), [[1, 300]])
-    assert cache.get("x/y", (2, 1)) is None and cache.get("z", (1, 2)) is None
+    image = np.zeros((1, 2, 3), np.uint8)
+    cache.put("x/y", image, np.array([[1, 300]]))
+    np.testing.assert_array_equal(cache.get("x/y", image), [[1, 300]])
+    assert cache.get("x/y", image + 1) is None and cache.get("z", image) is None
     assert (tmp_path / "mine.txt").exists()
     assert isinstance(cache, PictureCache)
     with pytest.raises(ValueError, match="stays inside"):

@@ -1,0 +1,92 @@
+"""`evaluate_run` and its door: where results go, what they may replace, and label tables that disagree."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deeplab_tf import eval as door
+from deeplab_tf.errors import UserError
+from deeplab_tf.experiment.evaluator import evaluate_run
+from deeplab_tf.experiment.flags import run as run_door
+from deeplab_tf.experiment.run_folder import load_config
+from deeplab_tf.locks import holding
+
+
+def evaluated(run, out=None, options=None, **settings):
+    return evaluate_run(load_config(run).replace(crf=False, **settings), run, out=out, **options or {})
+
+
+def refusal(capsys, *arguments):
+    """The one line that the door says."""
+    with pytest.raises(SystemExit) as stopped:
+        run_door(door.main, door.define, ["eval", *arguments])
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_a_few_pictures_do_not_replace_the_whole_set(make_run, capsys):
+    run = make_run()
+    whole = evaluated(run)
+    said = refusal(capsys, f"--workdir={run}", "--max_images=3")
+    assert "the whole set, 4 pictures" in said and "--out=" in said
+    assert json.loads((run / "eval/val/result.json").read_text()) == whole
+    few = evaluated(run, out=run / "few", max_images=3, flip=True)
+    assert few["images"] == 3 and json.loads((run / "few/result.json").read_text()) == few
+    assert few["settings"]["max_images"] == 3 and few["settings"]["flip"] is True and whole["settings"]["flip"] is False
+    assert "result.json there already" in refusal(capsys, f"--workdir={run}", f"--out={run / 'few'}")
+    assert evaluated(run, options={"overwrite": True}, max_images=2)["images"] == 2
+    assert evaluated(run, max_images=3)["images"] == 3  # of two parts the newer one stays
+
+
+def test_swapped_labels_are_refused_or_followed_by_name(make_run, capsys):
+    run = make_run()
+    expected, labels = evaluated(run), run.parent / "data" / "labels.txt"
+    labels.write_text("road\nsky\ncar\n")
+    said = refusal(capsys, f"--workdir={run}", "--nocrf", "--overwrite")
+    assert "0 is 'road' beside the data and was 'sky' in training" in said and "--match_names" in said
+    for mask in (run.parent / "data/masks/val").iterdir():  # the same scenes in the new order
+        Image.fromarray(np.array([1, 0, 2], np.uint8)[np.asarray(Image.open(mask))]).save(mask)
+    followed = evaluated(run, options={"match_names": True})
+    assert followed["confusion_matrix"] == expected["confusion_matrix"]
+    assert followed["per_class_iou"] == expected["per_class_iou"]
+
+
+@pytest.mark.parametrize("table, message", [
+    ("0: sky\n1: road\n255: car\n", "2 is 'void' beside the data and was 'car'"),
+    ("sky\nroad\ncar\ntree\n", "3 is 'tree' beside the data and was 'void'"),
+    ("sky #0000ff\nroad #00ff00\n car #ff0000\n", None),  # other colours alone: they meet in no mask that both can read
+    ("sky\nroad #008000\ncar #800000\n", r"colour \(0, 128, 0\) is 'road'"),
+])
+def test_what_counts_as_another_table(make_run, table, message):
+    run = make_run(pictures=1)
+    (run.parent / "data" / "labels.txt").write_text(table)
+    if message is None:
+        assert evaluated(run)["images"] == 1
+    else:
+        with pytest.raises(UserError, match=message):
+            evaluated(run)
+
+
+def test_names_that_do_not_match_are_named(make_run):
+    run = make_run(pictures=1)
+    (run.parent / "data" / "labels.txt").write_text("road\nsky\nlorry\n")
+    with pytest.raises(UserError, match="--match_names: lorry of the data's labels is no class of the run"):
+        evaluated(run, options={"match_names": True})
+
+
+def test_two_evaluations_into_one_folder_are_refused(make_run):
+    run = make_run(pictures=1)
+    with holding(run / "eval" / "val", "eval"), pytest.raises(UserError, match="in use"):
+        evaluated(run)
+    assert evaluated(run)["images"] == 1
+
+
+def test_a_set_of_void_alone_is_a_sentence_through_the_door(make_run, capsys):
+    run = make_run(pictures=1)
+    mask = run.parent / "data/masks/val/p0.png"
+    Image.fromarray(np.full((70, 81), 255, np.uint8)).save(mask)
+    run_door(door.main, door.define, ["eval", f"--workdir={run}", "--trimap=", "--crf_iterations=1"])
+    said = capsys.readouterr().out
+    assert "mean IoU none" in said and "warning: every pixel of these masks is void" in said
