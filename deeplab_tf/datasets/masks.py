@@ -1,7 +1,8 @@
 """Mask files to arrays of train ids: ONE reader, the same TensorFlow ops in tf.data and outside.
 
 PNG only. Palette files give their indices, grey files of 8 or 16 bits their values, colour files are looked up in the
-data set's colours; all then go through the label table to train ids. `*TrainIds.png` already hold train ids.
+data set's colours; all then go through the label table to train ids. `*TrainIds.png` already hold train ids. Alpha is not
+read.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def read_mask_values(path: str | os.PathLike) -> np.ndarray:
     with naming(path, "a PNG mask"):
         data = tf.io.read_file(os.fspath(path))
         _check_png(data, tf.constant(os.fspath(path)))
-        if int(png.header(data)[png.COLOR_TYPE]) in (png.GREY, png.PALETTE):
+        if int(png.header(data)[png.COLOR_TYPE]) in (png.GREY, png.PALETTE, png.GREY_ALPHA):
             return _values_function()(data).numpy()
         return tf.io.decode_png(data, channels=3).numpy()
 
