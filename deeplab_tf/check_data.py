@@ -61,7 +61,8 @@ def main(flags, arguments):
     for finding in report.findings:
         print(finding)
     print(report.summary(), file=sys.stderr)
-    print(report.frequencies().table(), file=sys.stderr)
+    for text in (report.frequencies().table(), *report.notes()):
+        print(text, file=sys.stderr)
     if flags.page:
         check_page.write_page(report, flags.page)
     if flags.fix:

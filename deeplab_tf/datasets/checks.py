@@ -11,14 +11,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import tqdm
 
-from deeplab_tf.datasets import statistics
+from deeplab_tf.datasets import foresight, sequences, statistics
 from deeplab_tf.datasets.mapping import proposal, propose_mapping
 from deeplab_tf.datasets.sample_check import Checked, Finding, check_sample, hex_color
 from deeplab_tf.datasets.samples import find_samples, masks_without_pictures
 from deeplab_tf.datasets.specs import DatasetSpec
 
-# Pictures whose grey 16x16 thumbnails differ by at most so many levels of 255 on average are the same.
-_NEAR_DUPLICATE_LEVELS = 1.5
 _MOST_COLORS = 20  # that a finding lists
 
 
@@ -38,9 +36,21 @@ class CheckReport:
         found = f"{count:,} finding{'s' if count > 1 else ''}" if count else "nothing wrong found"
         return f"{found} in {pictures:,} pictures and their masks ({', '.join(self.checked)})"
 
+    def notes(self) -> list[str]:
+        """What is nobody's mistake, but spoils a training on the first split or flatters an evaluation on another."""
+        (train, first), *others = self.checked.items()
+        said = foresight.rare_classes(_frequencies(self.spec, first))
+        for split, members in others:
+            said += foresight.shared_sequences(_thumbnails(first, "id"), _thumbnails(members, "id"), train, split)
+        return said
+
     def frequencies(self) -> statistics.ClassFrequencies:
-        found = [one.histogram for split in self.checked.values() for one in split if one.histogram is not None]
-        return statistics.from_histograms(self.spec, np.array(found, np.int64).reshape(-1, 256))
+        return _frequencies(self.spec, [one for members in self.checked.values() for one in members])
+
+
+def _frequencies(spec: DatasetSpec, members: Sequence[Checked]) -> statistics.ClassFrequencies:
+    found = [one.histogram for one in members if one.histogram is not None]
+    return statistics.from_histograms(spec, np.array(found, np.int64).reshape(-1, 256))
 
 
 def check_data(
@@ -84,20 +94,14 @@ def near_duplicates(checked: dict[str, list[Checked]]) -> list[Finding]:
     findings, splits = [], list(checked)
     for place, split in enumerate(splits):
         for other in splits[:place]:
-            findings += _pairs_alike(checked[other], checked[split], other)
+            same = sequences.near_duplicates(_thumbnails(checked[other], "image"), _thumbnails(checked[split], "image"))
+            findings += [Finding(image, f"looks the same as {first} of split {other!r}") for image, first in same.items()]
     return findings
 
 
-def _pairs_alike(before: list[Checked], after: list[Checked], other: str) -> Iterable[Finding]:
-    before = [one for one in before if one.thumbnail is not None]
-    thumbnails = np.array([one.thumbnail for one in before])
-    for one in after:
-        if one.thumbnail is None or not before:
-            continue
-        distances = np.abs(thumbnails - one.thumbnail).mean((1, 2))
-        nearest = int(distances.argmin())
-        if distances[nearest] <= _NEAR_DUPLICATE_LEVELS:
-            yield Finding(one.sample.image, f"looks the same as {before[nearest].sample.image} of split {other!r}")
+def _thumbnails(members: list[Checked], name: str) -> dict[str, np.ndarray]:
+    """By id or by path, as `name` says."""
+    return {getattr(one.sample, name): one.thumbnail for one in members if one.thumbnail is not None}
 
 
 def unused_classes(spec: DatasetSpec, checked: Sequence[Checked], data_dir: str | os.PathLike) -> list[Finding]:

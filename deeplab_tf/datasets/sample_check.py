@@ -7,19 +7,18 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 
-import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from deeplab_tf.datasets.masks import read_mask_values
 from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import Sample, missing_file
+from deeplab_tf.datasets.sequences import thumbnail
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
 
 # An interpolated mask climbs from one id to the next over pixels in between; in drawn masks such pixels are rare.
 _MAX_RAMP_SHARE, _MIN_RAMP_PIXELS = 0.2, 20
-_THUMBNAIL = (16, 16)
 _ORIENTATION = 0x0112  # EXIF tag
 
 
@@ -69,8 +68,7 @@ def _check_image(path: str, result: Checked) -> tuple[int, int] | None:
     except (UserError, OSError, UnidentifiedImageError, ValueError) as error:
         result.findings.append(Finding(path, _without(path, error)))
         return None
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    result.thumbnail = cv2.resize(grey, _THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.int16)
+    result.thumbnail = thumbnail(image)
     return image.shape[:2]
 
 
