@@ -1,7 +1,8 @@
 """Mask files to arrays of train ids: ONE reader, the same TensorFlow ops in tf.data and outside.
 
 PNG only. Palette files give their indices, grey files of 8 or 16 bits their values, colour files are looked up in the
-data set's colours; all then go through the label table to train ids. `*TrainIds.png` already hold train ids.
+data set's colours; all then go through the label table to train ids. `*TrainIds.png` already hold train ids. Alpha is not
+read.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def read_label(path: str | os.PathLike, spec: DatasetSpec) -> np.ndarray:
     Raises:
       UserError: naming the file, when it is missing, broken, no PNG, or holds a value the label table does not.
     """
+    require_labels(spec)
     with naming(path, "a PNG mask"):
         path = os.fspath(path)
         return _label_function(spec)(tf.io.read_file(path), path).numpy()
@@ -42,7 +44,7 @@ def read_mask_values(path: str | os.PathLike) -> np.ndarray:
     with naming(path, "a PNG mask"):
         data = tf.io.read_file(os.fspath(path))
         _check_png(data, tf.constant(os.fspath(path)))
-        if int(png.header(data)[png.COLOR_TYPE]) in (png.GREY, png.PALETTE):
+        if int(png.header(data)[png.COLOR_TYPE]) in (png.GREY, png.PALETTE, png.GREY_ALPHA):
             return _values_function()(data).numpy()
         return tf.io.decode_png(data, channels=3).numpy()
 
@@ -67,6 +69,17 @@ def decode_label(data: tf.Tensor, path: tf.Tensor, spec: DatasetSpec) -> tf.Tens
     )
     label.set_shape([None, None])
     return label
+
+
+def require_labels(spec: DatasetSpec) -> None:
+    """Refuses a spec that knows no class, before a graph is made of it.
+
+    Raises:
+      UserError: the spec of "folder" was taken without the folder.
+    """
+    if not spec.labels:
+        raise UserError(f"get_dataset({spec.name!r}) knows no class, expected the folder beside the name: "
+                        f"get_dataset({spec.name!r}, DIR) reads DIR/labels.txt, one class name a line.")
 
 
 @functools.cache
@@ -135,10 +148,6 @@ def _label_of_colors(data: tf.Tensor, path: tf.Tensor, spec: DatasetSpec) -> tf.
 
 
 def _id_table(spec: DatasetSpec) -> np.ndarray:
-    if not spec.labels:
-        raise UserError(
-            f"Data set {spec.name!r} has no label table; write labels.txt, one class name a line, into its folder."
-        )
     table = np.full(65536, UNKNOWN, np.uint8)
     for value, train_id in spec.train_id_of.items():
         table[value] = train_id

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from deeplab_tf.datasets.augmentation import choose_window, cut, draw, finish
-from deeplab_tf.datasets.masks import decode_label
+from deeplab_tf.datasets.masks import decode_label, require_labels
 from deeplab_tf.datasets.pictures import decode_image, decode_part
 from deeplab_tf.datasets.samples import Sample
 from deeplab_tf.datasets.specs import DatasetSpec
@@ -40,8 +40,9 @@ def files(spec: DatasetSpec, samples: Sequence[Sample]) -> Source:
     """The samples of a list, read from their files.
 
     Raises:
-      UserError: no samples, or one without a mask.
+      UserError: no samples, one without a mask, or a spec without classes.
     """
+    require_labels(spec)
     _require_masks(spec, samples)
     columns = [tf.constant([getattr(sample, name) for sample in samples]) for name in ("image", "label", "id")]
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 # Offsets in a PNG file: 8 bytes of signature, then IHDR (length, type, width, height, depth, colour type, …, CRC).
 _WIDTH, DEPTH, COLOR_TYPE, _IHDR_CRC, _AFTER_IHDR = 16, 24, 25, 29, 33
-GREY, PALETTE = 0, 3  # colour types
+GREY, PALETTE, GREY_ALPHA = 0, 3, 4  # colour types
 _IDAT = int.from_bytes(b"IDAT", "big")
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # A CRC is affine: turning colour type 3 into 0 at that place of IHDR changes it by this constant, whatever else is there.

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import pathlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from deeplab_tf.datasets.lists import IMAGE_SUFFIXES, Finder, composed, is_picture_name, path_of, read_list, relative_id
 from deeplab_tf.datasets.specs import DatasetSpec, relative_to
@@ -74,6 +74,22 @@ def find_samples(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> 
     prepared = (root / "masks").is_dir()
     lister = _listed if prepared else _LISTERS.get(spec.name, _listed)
     return _apart([(name, _one_split(spec, lister, root, name)) for name in split.split("+")])
+
+
+def present_splits(spec: DatasetSpec, data_dir: str | os.PathLike, splits: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Which of the splits are there; and for those that are not there at all, what is missing.
+
+    Raises:
+      UserError: a folder or list of a split is wrong, which must not pass for a split that is not there.
+    """
+    there, missing = [], {}
+    for split in splits:
+        try:
+            find_samples(spec, data_dir, split)
+            there.append(split)
+        except NoSuchSplit as error:
+            missing[split] = str(error)
+    return there, missing
 
 
 def masks_without_pictures(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> list[str]:

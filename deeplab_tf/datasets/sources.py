@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from deeplab_tf.datasets import pipeline, statistics, wrong_files
@@ -53,6 +54,28 @@ def class_frequencies(spec: DatasetSpec, data_dir: str | os.PathLike, split: str
     """
     with errors(spec, data_dir, split):
         return statistics.count_classes(spec, open_split(spec, data_dir, split))
+
+
+def refuse_one_class(spec: DatasetSpec, data_dir: str | os.PathLike, split: str, ignored: Collection[int] = ()) -> None:
+    """Refuses to train on masks with one class alone; reads no further than to the second class.
+
+    Args:
+      spec, data_dir, split: as `open_split` takes them.
+      ignored: train ids that count as void.
+
+    Raises:
+      UserError: all masks together hold fewer than two classes, or one that cannot be read or holds an unknown id.
+    """
+    found, void = set(), {spec.ignore_label, *ignored}
+    with errors(spec, data_dir, split):
+        for label in pipeline.labels_of(open_split(spec, data_dir, split)).as_numpy_iterator():
+            found |= set(np.flatnonzero(np.bincount(label.ravel(), minlength=256)).tolist()) - void
+            if len(found) > 1:
+                return
+    held = f"nothing but {spec.class_names[found.pop()]!r}" if found else "nothing but void"
+    besides = ", apart from classes that are ignored" if ignored else ""
+    raise UserError(f"{data_dir}: the masks of split {split!r} hold {held}{besides}, expected at least two classes; "
+                    "`python -m deeplab_tf.check_data` shows what they hold.")
 
 
 @contextlib.contextmanager

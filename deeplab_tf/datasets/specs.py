@@ -71,6 +71,13 @@ class DatasetSpec:
         }
 
     @property
+    def void_id(self) -> int | None:
+        """Value to write for void into an index mask; None where a class has 255 and no value is void."""
+        rows = (label.id for label in self.labels if label.id >= 0 and label.train_id == self.ignore_label)
+        value = next(rows, self.ignore_label)
+        return value if self.train_id_of[value] == self.ignore_label else None
+
+    @property
     def train_id_of_color(self) -> dict[tuple[int, int, int], int]:
         """RGB in a colour mask -> train id. Where labels share a colour, the first trained one has it."""
         colors = {self.void_color: self.ignore_label}

@@ -37,7 +37,7 @@ class ClassFrequencies:
         lines = [f"{'class':{width}}  {'pixels':>8}  {'pictures':>8}"]
         lines += [f"{name:{width}}  {pixels / total:8.3%}  {pictures:8,d}" for name, pixels, pictures in rows]
         void = self.void / max(int(self.pixels.sum()) + self.void, 1)
-        return "\n".join([*lines, f"{'void':{width}}  {void:8.3%}  (of all pixels)"])
+        return "\n".join([*lines, f"{'void':{width}}  {void:8.3%}  ({self.void:,} of all pixels)"])
 
 
 def count_classes(spec: DatasetSpec, source: pipeline.Source) -> ClassFrequencies:

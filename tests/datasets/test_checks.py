@@ -6,6 +6,7 @@ import itertools
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -16,7 +17,6 @@ from PIL import Image
 
 from deeplab_tf import check_data
 from deeplab_tf.datasets import checks, repair, specs
-from deeplab_tf.datasets.masks import read_label
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.wrong_files import user_errors
 from deeplab_tf.errors import UserError
@@ -77,6 +77,13 @@ def interpolated(path):
     Image.fromarray(cv2.resize(large, (56, 43), interpolation=cv2.INTER_AREA)).save(path)
 
 
+def half_clear(path):
+    ids = np.array(Image.open(path))
+    alpha = np.full_like(ids, 255)
+    alpha[3] = 77
+    Image.fromarray(np.stack([ids, alpha], -1), "LA").save(path)
+
+
 def sixteen_bits(path):
     image = np.asarray(Image.open(path)).astype(np.uint16) * 257
     path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
@@ -100,6 +107,7 @@ FAULTS = {
     "id 254": (MASK, with_id(254), "254 ", "label id 254 "),
     "interpolated": (MASK, interpolated, "interpolated", None),
     "lossy": (MASK, lambda path: Image.open(path).save(path, format="JPEG"), "no PNG", "no PNG"),
+    "half clear": (MASK, half_clear, "56 pixels are not opaque", None),
     "empty": (MASK, lambda path: rewrite(path, lambda ids: np.full_like(ids, 255)), "every pixel is void", None),
     "missing mask": (MASK, lambda path: path.unlink(), "missing", "missing"),
     "symlink loop": (PICTURE, looped, "symbolic link", "missing"),
@@ -169,7 +177,7 @@ def test_colours_of_no_class_are_listed_and_never_made_void(folder, tmp_path):
     shares = re.findall(r"(#[0-9a-f]{6}) \(([\d.]+)%\)", text)
     assert {color for color, _ in shares} == {"#c81e0a", "#070809"} and 10 < sum(float(share) for _, share in shares) < 90
     assert "`dog #" in text
-    left_out = repair.write_repaired(report, root, tmp_path / "fix")
+    left_out = repair.write_repaired(report, root, tmp_path / "fix").left_out
     assert len(left_out) == 2 and all("is no class" in finding.text for finding in left_out)
     (root / "labels.txt").write_text("bg\ncat\ndog #c81e0a\nvoid #070809\n")  # the cure it proposes
     spec = specs.get_dataset("folder", root)
@@ -191,40 +199,7 @@ def test_nothing_half_written_stays_on_a_full_disk(folder, tmp_path, monkeypatch
         with pytest.raises(UserError, match=r"p2\.png: cannot be written \(No space left on device\)"):
             repair.write_repaired(report, folder[0], tmp_path / "fix")
     assert list(tmp_path.iterdir()) == []
-    assert repair.write_repaired(report, folder[0], tmp_path / "fix") == []
-
-
-@pytest.mark.parametrize(
-    "values, mapping",
-    [((0, 128, 200), {0: 0, 128: 1, 200: 2}), ((1, 2, 3), {1: 0, 2: 1, 3: 2}), ((0, 1, 9, 7), {7: 255, 9: 255})],
-)
-def test_proposed_mappings(folder, values, mapping):
-    root, spec = folder
-    for path in root.glob("masks/*/*.png"):
-        rewrite(
-            path,
-            lambda ids: np.array(values, np.uint8)[np.minimum(np.arange(ids.size) % len(values), 3).reshape(ids.shape)],
-        )
-    assert check(folder).mapping == mapping
-
-
-def test_a_repaired_copy_is_clean_and_the_original_untouched(folder, tmp_path_factory):
-    root, spec = folder
-    rotated(root / "images/train/p0.jpg")
-    Image.open(root / "images/train/p1.jpg").convert("CMYK").save(root / "images/train/p1.jpg", quality=95)
-    before = read_label(root / "masks/train/p2.png", spec)
-    rewrite(root / "masks/train/p2.png", lambda ids: np.where(ids == 2, 77, ids).astype(np.uint8))
-    (root / "images/train/p4.jpg").write_bytes(b"")
-    contents = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    out = tmp_path_factory.mktemp("fix")
-    left_out = repair.write_repaired(check(folder), root, out)
-    assert [finding.file for finding in left_out] == [str(root / "images/train/p4.jpg")]
-    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == contents
-    report = checks.check_data(specs.get_dataset("folder", out), out, ["train", "val"])
-    assert report.findings == () and len(report.checked["train"]) == 6
-    assert np.array_equal(read_label(out / "masks/train/p2.png", spec), np.where(before == 2, 255, before))
-    with pytest.raises(UserError, match="not empty"):
-        repair.write_repaired(report, root, out)
+    assert repair.write_repaired(report, folder[0], tmp_path / "fix") == repair.Repaired(kept=9)
 
 
 def test_the_door_on_a_clean_set(folder, tmp_path, capsys):
@@ -240,12 +215,17 @@ def test_the_door_on_a_clean_set(folder, tmp_path, capsys):
 def test_the_door_refuses_before_it_looks_at_pictures(folder, tmp_path, capsys, monkeypatch):
     root, _ = folder
     (tmp_path / "file").write_text("")
+    (tmp_path / "records").mkdir()
+    for name in ("dataset_info.json", "labels.txt"):
+        (tmp_path / "records" / name).write_text("a\nb\n")
     monkeypatch.setattr(checks, "check_data", lambda *_: pytest.fail("looked at the pictures"))
     for argument, told in (
         (f"--page={tmp_path}", "is a folder"),
         (f"--page={tmp_path}/file/page.html", "is not a folder"),
         (f"--fix={root}", "not empty"),
         ("--splits=val,nope", "no such list"),
+        ("--mapping=1:0", "expected --fix=NEWDIR beside it"),
+        (f"--data_dir={tmp_path}/records", "holds TFDS records"),
         ("--data_dir=nowhere", f"no such folder in the current folder {os.getcwd()}"),
         ("--dataset=miniature", "holds other files than the rendered scenes"),
     ):
@@ -253,7 +233,25 @@ def test_the_door_refuses_before_it_looks_at_pictures(folder, tmp_path, capsys, 
             arguments = ["check_data", "--dataset=folder", f"--data_dir={root}", argument]
             flags.run(check_data.main, check_data.define, arguments)
         assert told in capsys.readouterr().err
-    assert not (root / "train.txt").exists() and list(tmp_path.iterdir()) == [tmp_path / "file"]
+    assert not (root / "train.txt").exists() and {path.name for path in tmp_path.iterdir()} == {"file", "records"}
+
+
+def test_a_default_split_that_is_not_there_is_named(folder, capsys):
+    root, _ = folder
+    shutil.rmtree(root / "images/val")
+    arguments = ["check_data", "--dataset=folder", f"--data_dir={root}"]
+    with pytest.raises(SystemExit, match="2"):
+        flags.run(check_data.main, check_data.define, arguments)
+    assert "masks/val: masks without pictures" in capsys.readouterr().err
+    shutil.rmtree(root / "masks/val")
+    flags.run(check_data.main, check_data.define, arguments)
+    said = capsys.readouterr().err
+    assert "split 'val' is not there, only 'train' is checked" in said and "nothing wrong found in 7 pictures" in said
+    with pytest.raises(SystemExit, match="2"):
+        flags.run(check_data.main, check_data.define, [*arguments, "--splits=train,val"])
+    (root / "images/train/p2.jpg").unlink()
+    (finding,) = checks.check_data(specs.get_dataset("folder", root), root, ["train"]).findings
+    assert str(finding) == f"{root}/masks/train/p2.png: a mask without a picture of that name; it is not used"
 
 
 def test_the_door(folder):

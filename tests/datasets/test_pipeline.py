@@ -154,3 +154,31 @@ def test_wrong_arguments():
     ):
         with pytest.raises(ValueError):
             pipeline.batches_of(None, crop_size=33, **wrong)
+
+
+def test_the_folder_without_its_folder_is_a_sentence(folder):
+    import deeplab_tf as dl
+
+    root, spec = folder
+    for call in (
+        lambda: sources.training(dl.get_dataset("folder"), root, "train", crop_size=33, batch_size=2),
+        lambda: sources.class_frequencies(dl.get_dataset("folder"), root, "train"),
+        lambda: read_label(root / "masks/train/p1.png", dl.get_dataset("folder")),
+    ):
+        with pytest.raises(UserError, match=r"^get_dataset\('folder'\) knows no class, .*get_dataset\('folder', DIR\)"):
+            call()
+    assert sources.training(dl.get_dataset("folder", root), root, "train", crop_size=33, batch_size=2) is not None
+
+
+def test_one_class_is_refused(folder):
+    root, spec = folder
+    sources.refuse_one_class(spec, root, "train")
+    (root / "masks/train/p6.png").write_bytes(b"")  # two classes are found before
+    sources.refuse_one_class(spec, root, "train")
+    with pytest.raises(UserError, match="split 'val' hold nothing but 'dog', apart from classes that are ignored"):
+        sources.refuse_one_class(spec, root, "val", ignored=(0, 1))
+    for value, held in ((1, "'cat'"), (255, "void")):
+        for path in (root / "masks/val").iterdir():
+            Image.fromarray(np.full_like(np.array(Image.open(path)), value)).save(path)
+        with pytest.raises(UserError, match=f"split 'val' hold nothing but {held}, expected at least two classes"):
+            sources.refuse_one_class(spec, root, "val")

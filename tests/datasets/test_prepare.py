@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import subprocess
 import sys
 import types
@@ -60,6 +61,86 @@ def test_train_aug_is_derived_from_sbd_and_voc(tmp_path, scipy_io):
     (tmp_path / "out/masks/c.png").unlink()
     broken = prepare("voc2012", f"--source={tmp_path}", f"--out={tmp_path / 'out'}")
     assert broken.returncode == 2 and "c.mat" in broken.stderr and "Traceback" not in broken.stderr
+
+
+def test_an_id_without_a_mask_beside_ready_ones_is_named(tmp_path):
+    for folder in ("JPEGImages", "SegmentationClass", "SegmentationClassAug", "ImageSets/Segmentation"):
+        (tmp_path / folder).mkdir(parents=True)
+    save_pictures(tmp_path / "JPEGImages", ["a", "b"])
+    for name in ("a", "._a"):
+        Image.new("L", (12, 10)).save(tmp_path / f"SegmentationClassAug/{name}.png")
+    (tmp_path / "ImageSets/Segmentation/val.txt").write_text("a\n")
+    (tmp_path / "ImageSets/Segmentation/train.txt").write_text("a\n")
+    assert {name: len(tasks) for name, tasks in voc.tasks([tmp_path]).items()} == {"train": 1, "val": 1, "trainval_aug": 1}
+    (tmp_path / "ImageSets/Segmentation/train.txt").write_text("a\nb\n")
+    with pytest.raises(UserError, match=r"SegmentationClass/b\.png: the mask of 'b' is missing, nor is one in .*ClassAug"):
+        voc.tasks([tmp_path])
+
+
+def coco_of(root, segmentation):
+    """A made COCO val set of one picture of 12 x 10 with one cat."""
+    save_pictures(root / "val2017", ["a"])
+    (root / "annotations").mkdir(exist_ok=True)
+    annotation = {"image_id": 1, "category_id": 17, "iscrowd": 0, "area": 9, "segmentation": segmentation}
+    image = {"id": 1, "file_name": "a.jpg", "height": 10, "width": 12}
+    text = {"images": [image], "categories": [{"id": 17, "name": "cat"}], "annotations": [annotation]}
+    (root / "annotations/instances_val2017.json").write_text(json.dumps(text))
+    return root
+
+
+def test_nothing_made_from_one_source_passes_for_anothers(tmp_path):
+    square, wide = [[2, 3, 8, 3, 8, 7, 2, 7]], [[0, 0, 12, 0, 12, 10, 0, 10]]
+    a, out = coco_of(tmp_path / "a", square), tmp_path / "out"
+    runner.prepare("coco", [a], out, workers=1)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    runner.prepare("coco", [a], out, workers=1)  # a second run changes nothing
+    for name, source in (("coco_voc", a), ("coco", coco_of(tmp_path / "b", wide)), ("coco", coco_of(a, wide))):
+        with pytest.raises(UserError, match=rf"{out}: holds coco from {a}/.*, got {name} from .*; choose a new folder"):
+            runner.prepare(name, [source], out, workers=1)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    (out / "made_from.json").unlink()
+    with pytest.raises(UserError, match=r"holds data, but no made_from\.json"):
+        runner.prepare("coco", [a], out, workers=1)
+    (out / "made_from.json").write_text("[")
+    with pytest.raises(UserError, match=r"made_from\.json: cannot be read"):
+        runner.prepare("coco", [a], out, workers=1)
+
+
+@pytest.mark.parametrize(
+    "segmentation, told",
+    [
+        ({"counts": [3, 4]}, "got 7 pixels, expected 10 x 12"),
+        ({"counts": [130, -10]}, "no run below 0"),
+        ({"counts": "0ý"}, "codec can't encode"),
+        ({"counts": "PP"}, "ends in the middle of a number"),
+        ({"counts": [60, 60], "size": [12, 10]}, r"of \[12, 10\] pixels, expected \[10, 12\]"),
+        ({"size": [10, 12]}, "counts"),
+        ([[1, 2, 3]], "reshape"),
+        (None, "NoneType"),
+    ],
+)
+def test_a_wrong_annotation_is_named(tmp_path, segmentation, told):
+    (task,) = coco.tasks([coco_of(tmp_path, segmentation)], voc_classes=False)["val"]
+    with pytest.raises(UserError, match=rf"instances_val2017\.json: the annotation of 'a' cannot be painted \(.*{told}"):
+        runner._make_one(task, str(tmp_path / "a.png"), bytes(768))
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_worker_that_is_ended_is_told_of(tmp_path):
+    task = Task("a", "a.jpg", os._exit, (9,))
+    with pytest.raises(UserError, match="ended from outside, .*fewer --workers"):
+        runner._make_masks(specs.get_dataset("coco"), [task], tmp_path, workers=1)
+
+
+def test_sets_read_as_published_are_counted_and_wrong_ones_refused(tmp_path, capsys):
+    for name in ("train/a.png", "trainannot/a.png", "val/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (3, 2)).save(tmp_path / name)
+    with pytest.raises(UserError, match=r"valannot/b\.png: the mask of 'b' is missing"):
+        runner.prepare("camvid", [tmp_path], "")
+    Image.new("L", (3, 2)).save((tmp_path / "valannot").mkdir() or tmp_path / "valannot/b.png")
+    assert runner.prepare("camvid", [tmp_path], "") == {"train": 1, "val": 1}
+    assert "camvid test: not there (" in capsys.readouterr().out
 
 
 def test_the_published_arithmetic(test_data):

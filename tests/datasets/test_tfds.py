@@ -159,3 +159,30 @@ def test_wrong_folders_and_splits_are_named(shards, tmp_path):
         records.open_records(specs.get_dataset("cityscapes"), directory, "train")
     with pytest.raises(UserError, match="no record format"):
         builders.write_records("camvid", tmp_path, tmp_path)
+
+
+def test_a_split_with_a_wrong_file_is_never_left_out(tmp_path, capsys):
+    """What is not there at all is left out by name; a lost or broken picture ends the build."""
+    write_example("voc2012", tmp_path / "voc")
+    (tmp_path / "voc/train.txt").unlink()
+    picture = tmp_path / "voc/images/val0.jpg"
+    contents = picture.read_bytes()
+    for spoil in (picture.unlink, lambda: picture.write_bytes(contents[:300])):
+        spoil()
+        with pytest.raises(UserError, match=r"images/val0\.jpg: "):
+            builders.write_records("voc2012", tmp_path / "voc", tmp_path / "records")
+        assert not list(tmp_path.glob("records/**/dataset_info.json"))
+    picture.write_bytes(contents)
+    directory = builders.write_records("voc2012", tmp_path / "voc", tmp_path / "records")
+    said = capsys.readouterr().out
+    assert "voc2012 records, train_aug: 3 pictures\n  voc2012 records, val: 1 pictures\n" in said
+    assert "voc2012 records, train: left out, it is not there (" in said and "train.txt" in said
+    before = {path: path.read_bytes() for path in tmp_path.glob("records/**/*") if path.is_file()}
+    assert builders.write_records("voc2012", tmp_path / "voc", tmp_path / "records") == directory
+    shutil.copytree(tmp_path / "voc", tmp_path / "other")
+    with pytest.raises(UserError, match="holds voc2012 from .*voc, got voc2012 from .*other; choose a new folder"):
+        builders.write_records("voc2012", tmp_path / "other", tmp_path / "records")
+    write_example("voc2012", tmp_path / "voc")  # train is there now
+    with pytest.raises(UserError, match="holds 0 records of split 'train', the source has 2 pictures now"):
+        builders.write_records("voc2012", tmp_path / "voc", tmp_path / "records")
+    assert {path: path.read_bytes() for path in tmp_path.glob("records/**/*") if path.is_file()} == before

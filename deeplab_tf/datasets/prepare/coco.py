@@ -50,6 +50,7 @@ def _split_tasks(path: pathlib.Path, split: str, voc_classes: bool) -> list[Task
             str(pictures / image["file_name"]),
             paint,
             (image["height"], image["width"], shapes[image["id"]], least),
+            annotation=str(path),
         )
         for image in contents["images"]
     ]

@@ -27,10 +27,10 @@ def tasks(sources: Sequence[pathlib.Path]) -> dict[str, list[Task]]:
     else:
         folder = require(sources, "trainval", what="the 459-label .mat files of PASCAL-Context")
         table = class_table(require(sources, "labels.txt", what="the names of the 459 labels"))
-        made = {
-            name: Task(name, str(pictures / f"{name}.jpg"), read_mask, (str(folder / f"{name}.mat"), table))
-            for name in stems(folder, ".mat")
-        }
+        made = {}
+        for name in stems(folder, ".mat"):
+            annotation = str(folder / f"{name}.mat")
+            made[name] = Task(name, str(pictures / f"{name}.jpg"), read_mask, (annotation, table), annotation=annotation)
     return {split: [made[name] for name in ids] for split, ids in split_lists(sources, sorted(made)).items()}
 
 

@@ -31,7 +31,8 @@ def tasks(sources: Sequence[pathlib.Path]) -> dict[str, list[Task]]:
     made = {}
     if folder is not None:
         for name in stems(folder, ".mat"):
-            made[name] = Task(name, str(pictures / f"{name}.jpg"), read_mask, (str(folder / f"{name}.mat"),))
+            annotation = str(folder / f"{name}.mat")
+            made[name] = Task(name, str(pictures / f"{name}.jpg"), read_mask, (annotation,), annotation=annotation)
     if ready is not None:
         for name in stems(ready, ".png"):
             made[name] = Task(name, str(pictures / f"{name}.jpg"), ready=str(ready / f"{name}.png"))

@@ -12,7 +12,9 @@ _SCALE = 5  # outlines are walked on a grid five times as fine
 def decode_segmentation(segmentation, height: int, width: int) -> np.ndarray:
     """bool [height, width] of a COCO `segmentation`: a list of polygons, or run lengths (a list or a packed string)."""
     if isinstance(segmentation, dict):
-        counts = segmentation["counts"]
+        counts, size = segmentation["counts"], segmentation.get("size", [height, width])
+        if list(size) != [height, width]:
+            raise ValueError(f"run lengths: they are of {size} pixels, expected [{height}, {width}]")
         return from_counts(unpack(counts) if isinstance(counts, str | bytes) else counts, height, width)
     mask = np.zeros((height, width), bool)
     for polygon in segmentation:
@@ -23,9 +25,9 @@ def decode_segmentation(segmentation, height: int, width: int) -> np.ndarray:
 def from_counts(counts: Sequence[int], height: int, width: int) -> np.ndarray:
     """Run lengths, column by column, beginning with a run of zeros."""
     counts = np.asarray(counts, np.int64)
+    if counts.min(initial=0) < 0 or counts.sum() != height * width:
+        raise ValueError(f"run lengths: got {counts.sum()} pixels, expected {height} x {width}, and no run below 0")
     values = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
-    if values.size != height * width:
-        raise ValueError(f"run lengths: got {values.size} pixels, expected {height} x {width}")
     return values.reshape(width, height).T
 
 
@@ -36,6 +38,8 @@ def unpack(text: str | bytes) -> list[int]:
     while place < len(data):
         value, shift, more = 0, 0, True
         while more:
+            if place == len(data):
+                raise ValueError("run lengths: the packed text ends in the middle of a number")
             bits = data[place] - 48
             value |= (bits & 31) << shift
             more, place, shift = bool(bits & 32), place + 1, shift + 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import concurrent.futures.process
 import functools
 import multiprocessing
 import os
@@ -10,9 +11,9 @@ import pathlib
 from collections.abc import Sequence
 
 from deeplab_tf.datasets.colors import mask_colors
-from deeplab_tf.datasets.prepare import coco, pascal_context, person_part, voc
+from deeplab_tf.datasets.prepare import coco, origin, pascal_context, person_part, voc
 from deeplab_tf.datasets.prepare.sources import Task
-from deeplab_tf.datasets.samples import list_samples
+from deeplab_tf.datasets.samples import list_samples, present_splits
 from deeplab_tf.datasets.specs import DatasetSpec, get_dataset
 from deeplab_tf.errors import UserError
 from deeplab_tf.whole_files import check_writable, make_folder, replacing
@@ -42,7 +43,8 @@ def prepare(name: str, sources: Sequence[str], out: str | os.PathLike, workers: 
       Number of pictures by split; printed beside the published numbers as well.
 
     Raises:
-      UserError: unknown name, something missing in the sources, a file that cannot be read or written.
+      UserError: unknown name, something missing in the sources, a file that cannot be read or written, a folder that holds
+        what was made from something else.
     """
     roots = [pathlib.Path(source) for source in sources]
     spec = get_dataset(name, roots[0] if roots else None)
@@ -54,6 +56,7 @@ def prepare(name: str, sources: Sequence[str], out: str | os.PathLike, workers: 
     check_writable(out)
     splits = PREPARERS[name](roots)
     out = pathlib.Path(out)
+    origin.claim(out, name, [task for tasks in splits.values() for task in tasks])
     make_folder(out / "masks")
     return _write(spec, splits, out, workers)
 
@@ -88,6 +91,9 @@ def _make_masks(spec: DatasetSpec, tasks: list[Task], out: pathlib.Path, workers
         try:
             for job in tqdm.tqdm(done, total=len(jobs), unit="mask", desc=f"{spec.name}: {len(tasks) - len(left)} there"):
                 job.result()
+        except concurrent.futures.process.BrokenProcessPool:
+            raise UserError("A worker process was ended from outside, most likely for want of memory; what is made is kept, so "
+                            "give the same command again with fewer --workers.") from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -96,7 +102,11 @@ def _make_masks(spec: DatasetSpec, tasks: list[Task], out: pathlib.Path, workers
 def _make_one(task: Task, path: str, palette: bytes) -> None:
     from PIL import Image
 
-    mask = task.make(*task.arguments)
+    try:
+        mask = task.make(*task.arguments)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:  # whatever a wrong entry trips
+        raise UserError(f"{task.annotation}: the annotation of {task.id!r} cannot be painted ({error}); get the file again, or "
+                        "take the picture out of it.") from None
     if mask is None:
         return
     image = Image.fromarray(mask, "L")
@@ -113,14 +123,12 @@ def _count_published(spec: DatasetSpec, roots: Sequence[pathlib.Path]) -> dict[s
     print(f"{spec.name} is read as it is published; nothing to convert.")
     if not roots:
         raise UserError(f"--source: none given, expected the folder of {spec.name}.")
-    counts = {}
-    for split in spec.split_names:
-        try:
-            counts[split] = len(list_samples(spec, roots[0], split))
-        except UserError as error:
-            print(f"  {split}: {error}")
-        else:
-            _report(spec, split, counts[split])
+    there, missing = present_splits(spec, roots[0], spec.split_names)
+    for split, reason in missing.items():
+        print(f"  {spec.name} {split}: not there ({reason.rstrip('.')})")
+    counts = {split: len(list_samples(spec, roots[0], split)) for split in there}
+    for split, count in counts.items():
+        _report(spec, split, count)
     return counts
 
 

@@ -16,7 +16,8 @@ from deeplab_tf.errors import UserError
 class Task:
     """One picture whose mask is to be made: `make(*arguments)` gives uint8 [height, width] ids, or None to leave it out.
 
-    `ready` is a mask file that can be used as it stands; then `make` is not called.
+    `ready` is a mask file that can be used as it stands; then `make` is not called. `annotation` is the file that `make`
+    reads, as it is told of.
     """
 
     id: str
@@ -24,6 +25,7 @@ class Task:
     make: Callable | None = None
     arguments: tuple = ()
     ready: str | None = None
+    annotation: str = ""
 
 
 def find(sources: Sequence[pathlib.Path], *names: str) -> pathlib.Path | None:
@@ -31,7 +33,7 @@ def find(sources: Sequence[pathlib.Path], *names: str) -> pathlib.Path | None:
     for name in names:
         for source in sources:
             for pattern in (name, f"*/{name}", f"*/*/{name}", f"*/*/*/{name}"):
-                found = sorted(source.glob(pattern))
+                found = sorted(path for path in source.glob(pattern) if "__MACOSX" not in path.parts)
                 if found:
                     return found[0]
     return None
@@ -53,7 +55,7 @@ def read_ids(path: pathlib.Path) -> list[str]:
 
 
 def stems(folder: pathlib.Path, suffix: str) -> list[str]:
-    return sorted(path.name.removesuffix(suffix) for path in folder.glob(f"*{suffix}"))
+    return sorted(path.name.removesuffix(suffix) for path in folder.glob(f"[!.]*{suffix}"))
 
 
 def voc_pictures(sources: Sequence[pathlib.Path]) -> pathlib.Path:

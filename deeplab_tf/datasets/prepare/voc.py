@@ -29,7 +29,11 @@ def tasks(sources: Sequence[pathlib.Path]) -> dict[str, list[Task]]:
         for folder in (own, ready):
             if folder is not None and (folder / f"{name}.png").is_file():
                 return Task(name, image, ready=str(folder / f"{name}.png"))
-        return Task(name, image, read_sbd_mask, (str(sbd / f"{name}.mat"),))
+        if sbd is None:
+            raise UserError(f"{own / name}.png: the mask of {name!r} is missing, nor is one in {ready}; add it or take the id "
+                            "off the list.")
+        annotation = str(sbd / f"{name}.mat")
+        return Task(name, image, read_sbd_mask, (annotation,), annotation=annotation)
 
     train_aug = augmented_ids(extra, train, val)
     splits = {"train": train, "val": val, "train_aug": train_aug, "trainval_aug": train_aug + val}

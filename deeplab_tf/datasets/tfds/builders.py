@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Sequence
 
 import tensorflow_datasets as tfds
 
 from deeplab_tf.datasets.masks import read_label
 from deeplab_tf.datasets.pictures import read_image
-from deeplab_tf.datasets.samples import Sample, list_samples
+from deeplab_tf.datasets.prepare import origin
+from deeplab_tf.datasets.samples import Sample, list_samples, present_splits
 from deeplab_tf.datasets.specs import get_dataset
 from deeplab_tf.errors import UserError
 
@@ -45,15 +47,11 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tru
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict:
-        spec, missing, splits = get_dataset(self.SPEC_NAME), [], {}
-        for split in self.SPLITS:
-            try:
-                splits[split] = self._generate_examples(list_samples(spec, dl_manager.manual_dir, split))
-            except UserError as error:
-                missing.append(str(error))
-        if not splits:
-            raise UserError(missing[0])
-        return splits
+        spec = get_dataset(self.SPEC_NAME)
+        there, missing = present_splits(spec, dl_manager.manual_dir, self.SPLITS)
+        if not there:
+            raise UserError(next(iter(missing.values())))
+        return {split: self._generate_examples(list_samples(spec, dl_manager.manual_dir, split)) for split in there}
 
     def _generate_examples(self, samples: tuple[Sample, ...]):
         spec = get_dataset(self.SPEC_NAME)
@@ -116,7 +114,7 @@ BUILDERS = {
 
 
 def write_records(name: str, source: str | os.PathLike, out: str | os.PathLike) -> pathlib.Path:
-    """Writes the shards of a data set below `out`; what is complete already is kept.
+    """Writes the shards of a data set below `out`, and prints what they hold; what is complete already is kept.
 
     Args:
       name: the data set's name.
@@ -127,11 +125,33 @@ def write_records(name: str, source: str | os.PathLike, out: str | os.PathLike) 
       The folder of the shards, which `records.open_records` takes.
 
     Raises:
-      UserError: a data set without a builder, or a file that is missing or wrong.
+      UserError: a data set without a builder, a file that is missing or wrong (a split with one is never left out), or a
+        folder with the records of another source, or of less than the source holds now.
     """
     if name not in BUILDERS:
         raise UserError(f"{name}: no record format for it, expected one of {', '.join(BUILDERS)}.")
-    builder = BUILDERS[name](data_dir=os.fspath(out), file_format="array_record")
-    config = tfds.download.DownloadConfig(manual_dir=os.path.abspath(source))
-    builder.download_and_prepare(download_config=config)
-    return pathlib.Path(builder.data_dir)
+    source, builder = os.path.realpath(source), BUILDERS[name](data_dir=os.fspath(out), file_format="array_record")
+    folder, is_local = pathlib.Path(builder.data_dir), "://" not in os.fspath(out)
+    there, missing = present_splits(get_dataset(name), source, builder.SPLITS)
+    if is_local and folder.is_dir():
+        origin.claim_inputs(folder, name, [source], holds=True)
+        _check_complete(builder, source, there)
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=source))
+    if is_local:
+        origin.claim_inputs(folder, name, [source], holds=False)
+    for split, info in builder.info.splits.items():
+        print(f"  {name} records, {split}: {info.num_examples:,} pictures")
+    for split, reason in missing.items():
+        print(f"  {name} records, {split}: left out, it is not there ({reason.rstrip('.')})")
+    return folder
+
+
+def _check_complete(builder: SegmentationBuilder, source: str, splits: Sequence[str]) -> None:
+    """Refuses records that hold less, or more, than the source does now: they are never added to."""
+    spec = get_dataset(builder.SPEC_NAME)
+    for split in splits:
+        pictures = len(list_samples(spec, source, split))
+        records = builder.info.splits[split].num_examples if split in builder.info.splits else 0
+        if records != pictures:
+            raise UserError(f"{builder.data_dir}: holds {records:,} records of split {split!r}, the source has {pictures:,} "
+                            "pictures now; choose a new folder, or delete this one.")

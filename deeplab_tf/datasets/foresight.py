@@ -1,0 +1,127 @@
+"""What will spoil a small training, said before its first step: one sentence each, in the order of what they cost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from deeplab_tf.datasets import sequences, statistics
+from deeplab_tf.datasets.masks import read_label
+from deeplab_tf.datasets.pictures import read_image
+from deeplab_tf.datasets.samples import list_samples
+from deeplab_tf.datasets.specs import DatasetSpec
+
+_FEW_PICTURES = 5
+_SELDOM = 0.01  # of all crops
+_LEAST_PIXELS = 64  # of a class in a crop: one position of the logits
+_MOST_PIXELS = 512  # longer side of a mask on which crops are counted
+_MOST_PICTURES = 1000  # a training on more is not small, and reading them would take minutes
+
+
+def foresee(
+    spec: DatasetSpec,
+    data_dir: str | os.PathLike,
+    train_split: str,
+    eval_split: str | None,
+    crop_size: int,
+    ignored: Collection[int] = (),
+) -> list[str]:
+    """Everything of this file that can be said of a training; reads all its pictures and masks, at most 1,000.
+
+    Args:
+      spec, data_dir: as `list_samples` takes them; no records.
+      train_split, eval_split: what is trained and evaluated on; None: nothing is evaluated.
+      crop_size: side of the crops in pixels.
+      ignored: train ids that count as void.
+
+    Raises:
+      UserError: naming the first file that is missing or cannot be read.
+    """
+    train = list_samples(spec, data_dir, train_split)
+    held_out = list_samples(spec, data_dir, eval_split) if eval_split else ()
+    if len(train) + len(held_out) > _MOST_PICTURES:
+        return []
+    labels = [read_label(sample.label, spec) for sample in train]
+    histograms = np.array([np.bincount(label.ravel(), minlength=256) for label in labels])
+    said = rare_classes(statistics.from_histograms(spec, histograms), ignored)
+    said += seldom_in_crops(spec.class_names, labels, crop_size, ignored)
+    paths = {sample.image for sample in train}
+    trained = {sample.id: sequences.thumbnail(read_image(sample.image)) for sample in train}
+    held = {sample.id: sequences.thumbnail(read_image(sample.image)) for sample in held_out if sample.image not in paths}
+    for look in (copies, shared_sequences):
+        said += look(trained, held, train_split, eval_split or "")
+    return said
+
+
+def rare_classes(frequencies: statistics.ClassFrequencies, ignored: Collection[int] = ()) -> list[str]:
+    """Classes that no picture holds, or fewer than five."""
+    said = []
+    for train_id, (name, count) in enumerate(zip(frequencies.names, frequencies.pictures, strict=True)):
+        if train_id in ignored or count >= _FEW_PICTURES:
+            continue
+        if count == 0:
+            said.append(f"{name}: no training picture holds it, so it can only score 0; add pictures, or leave the class out "
+                        f"with --ignore_classes={train_id}.")
+        else:
+            pictures = "only one training picture holds it" if count == 1 else f"only {count} training pictures hold it"
+            said.append(f"{name}: {pictures}, so what is learned is how it looks there; add pictures of it.")
+    return said
+
+
+def seldom_in_crops(
+    names: Sequence[str], labels: Sequence[np.ndarray], crop_size: int, ignored: Collection[int] = ()
+) -> list[str]:
+    """Classes that hardly any crop will hold, of those that the masks hold at all."""
+    shares = np.mean([crop_shares(label, len(names), crop_size) for label in labels], axis=0)
+    present = np.sum([np.bincount(label.ravel(), minlength=256)[: len(names)] for label in labels], axis=0) > 0
+    return [
+        f"{name}: {share:.2%} of the crops of {crop_size} pixels will hold it, so it is hardly ever trained; take a larger "
+        "--crop_size or --class_weights=median_frequency, or add pictures of it."
+        for train_id, (name, share) in enumerate(zip(names, shares, strict=True))
+        if present[train_id] and share < _SELDOM and train_id not in ignored
+    ]
+
+
+def crop_shares(label: np.ndarray, num_classes: int, crop_size: int) -> np.ndarray:
+    """Share of all places of a crop that hold at least 64 pixels of a class, float64 [classes], at scale 1.
+
+    Args:
+      label: uint8 [height, width] train ids.
+      num_classes: how many.
+      crop_size: side in pixels; a smaller picture is one crop.
+    """
+    step = -(-max(label.shape) // _MOST_PIXELS)
+    label, side, least = label[::step, ::step], max(crop_size // step, 1), max(_LEAST_PIXELS // step**2, 1)
+    rows, columns = (min(side, size) for size in label.shape)
+    shares = np.zeros(num_classes)
+    for train_id in np.flatnonzero(np.bincount(label.ravel(), minlength=256)[:num_classes]):
+        sums = np.pad(np.cumsum(np.cumsum(label == train_id, 0, dtype=np.int32), 1), ((1, 0), (1, 0)))
+        inside = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns] + sums[:-rows, :-columns]
+        shares[train_id] = np.mean(inside >= least)
+    return shares
+
+
+def copies(trained: Mapping[str, np.ndarray], held_out: Mapping[str, np.ndarray], train: str, held: str) -> list[str]:
+    """Held-out pictures that look the same as one that is trained on.
+
+    Args:
+      trained, held_out: id -> thumbnail.
+      train, held: names of the splits.
+    """
+    found = sequences.near_duplicates(trained, held_out)
+    if not found:
+        return []
+    name, same = next(iter(found.items()))
+    return [f"{held}: {len(found):,} of {len(held_out):,} pictures look the same as one of {train} ({name} as {same}), so its "
+            "figures flatter; take them out of one of the two."]
+
+
+def shared_sequences(trained: Mapping[str, np.ndarray], held_out: Mapping[str, np.ndarray], train: str, held: str) -> list[str]:
+    """Held-out pictures that are frames of sequences that are trained on; arguments as of `copies`."""
+    frames = sequences.same_sequence(trained, held_out)
+    if not frames:
+        return []
+    return [f"{held}: {len(frames):,} of {len(held_out):,} pictures are frames of sequences that {train} holds too, by number "
+            f"and looks ({frames[0]}), so its figures flatter; hold out whole sequences."]
