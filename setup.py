@@ -13,8 +13,9 @@ LOST = ("deeplab_tf: the dense CRF engine was not compiled ({}); the CRF will ru
         "10 to 30 times slower.")
 FOLDER = "deeplab_tf/crf/native/"
 SOURCES = [FOLDER + name for name in
-           ("binding.cpp", "engine.cpp", "filter_avx2.cpp", "filter_baseline.cpp", "lattice.cpp")]
-HEADERS = [FOLDER + name for name in ("engine.h", "filter.h", "filter.inl", "lattice.h", "memory.h", "simd.h", "team.h")]
+           ("binding.cpp", "engine.cpp", "filter_avx2.cpp", "filter_baseline.cpp", "lattice.cpp", "prune.cpp", "rows.cpp")]
+HEADERS = [FOLDER + name for name in
+           ("engine.h", "filter.h", "filter.inl", "lattice.h", "memory.h", "prune.h", "rows.h", "simd.h", "team.h")]
 
 
 class OptionalBuild(build_ext):

@@ -95,7 +95,7 @@ class FeatureCRF:
         return self.infer(unary, 0)
 
     def step(self, unary: np.ndarray, beliefs: np.ndarray) -> np.ndarray:
-        """Beliefs after one more iteration; `infer` is `start` and so many of these."""
+        """Beliefs after one more iteration; `infer` is `start` and so many of these, up to rounding."""
         unary = self._checked(unary, "unary")
         return self._run(unary, 1, self._checked(beliefs, "beliefs", unary.shape[1]))
 
@@ -117,7 +117,7 @@ class FeatureCRF:
             raise ValueError(f"iterations: got {iterations!r}, expected a whole number >= 0.")
         if self._slow:
             return mean_field.infer(self._slow, unary, self._terms, int(iterations), start)[0]
-        return self._native.infer(unary, False, self._terms, int(iterations), start)
+        return self._native.infer(unary, False, self._terms, int(iterations), start=start)
 
     def _checked(self, values, name: str, classes: int | None = None) -> np.ndarray:
         values = np.asarray(values)

@@ -90,7 +90,7 @@ std::vector<crf::Kernels::Term> checked_terms(const std::vector<Term>& given, in
 
 // Beliefs of the shape of `values`, [..., classes], or None where a probability is NaN or out of 0..1.
 py::object infer(const crf::Kernels& kernels, Floats values, bool probabilities, const std::vector<Term>& terms,
-                 int iterations, const std::optional<Floats>& start, std::optional<Floats>& score_trace,
+                 int iterations, double prune, const std::optional<Floats>& start, std::optional<Floats>& score_trace,
                  std::optional<Floats>& belief_trace) {
   const py::ssize_t classes = values.ndim() ? values.shape(values.ndim() - 1) : 0;
   require(classes > 0 && values.size() == py::ssize_t(kernels.pixels()) * classes,
@@ -107,6 +107,7 @@ py::object infer(const crf::Kernels& kernels, Floats values, bool probabilities,
   request.classes = int(classes);
   request.terms = checked_terms(terms, kernels.count(), classes);
   request.iterations = iterations;
+  request.prune = prune;
   request.start = start ? start->data() : nullptr;
   request.beliefs = beliefs.mutable_data();
   request.score_trace = score_trace ? score_trace->mutable_data() : nullptr;
@@ -151,7 +152,7 @@ PYBIND11_MODULE(_engine, module) {
       .def_static("of_features", &kernels_of_features, py::arg("features"), py::arg("normalizations"), py::arg("threads"),
                   py::arg("workspace"))
       .def("infer", &infer, py::arg("values"), py::arg("probabilities"), py::arg("terms"), py::arg("iterations"),
-           py::arg("start") = py::none(), py::arg("score_trace") = py::none(), py::arg("belief_trace") = py::none())
+           py::arg("prune") = 0.0, py::arg("start") = py::none(), py::arg("score_trace") = py::none(), py::arg("belief_trace") = py::none())
       .def("filter", &filter, py::arg("kernel"), py::arg("values"), py::arg("transpose") = false)
       .def("norm", &norm, py::arg("kernel"))
       .def_property_readonly("points", [](const crf::Kernels& kernels) {

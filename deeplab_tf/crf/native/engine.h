@@ -32,6 +32,7 @@ class Kernels {
     int classes = 0;
     std::vector<Term> terms;               // one for each kernel
     int iterations = 0;
+    double prune = 0;                      // classes may be left out where no belief changes by more
     const float* start = nullptr;          // [pixels, classes] beliefs to go on from, or nullptr: the values'
     float* beliefs = nullptr;              // [pixels, classes]
     float* score_trace = nullptr;          // [iterations + 1, pixels, classes] or nullptr, with belief_trace
@@ -55,8 +56,11 @@ class Kernels {
     Lattice lattice;
     Normalization normalization;
     Buffer<float> norm;                    // [positions], unless there is no normalisation
+    float reach = 1;                       // largest row sum of the normalised matrix
+    std::vector<float> largest;            // the same by thread
   };
   void normalise(Side& side, Buffer<float>& rows, int thread, Team& team);
+  bool choose_classes(const Request& request, std::vector<int32_t>& columns) const;
   Kernel kernel_of(const Side& side, bool transpose) const;
 
   std::shared_ptr<Pool> pool_;             // first in, last out: the buffers below return their blocks to it
