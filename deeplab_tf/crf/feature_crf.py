@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from deeplab_tf.crf import mean_field
-from deeplab_tf.crf.engines import checked_threads, choose_backend, engine
+from deeplab_tf.crf.engines import DEFAULT_PRUNE, checked_prune, checked_threads, choose_backend, engine
 from deeplab_tf.crf.filtering import BACKENDS, checked_features
 from deeplab_tf.crf.params import NORMALIZATIONS
 
@@ -58,19 +58,21 @@ class FeatureCRF:
         kernels: at least one, all over the same number of pixels.
         backend: "native", "numpy" or "auto", as `GaussianFilter` takes it.
         threads: threads of the native engine; None takes all processors this process may use.
+        prune: as `DenseCRF` takes it, in `infer`; where a kernel has a compatibility matrix, all labels are filtered.
 
     Raises:
         ValueError: no kernel, kernels that disagree on the pixels, or an unknown or missing backend.
     """
 
-    def __init__(self, kernels: Sequence[PairwiseKernel], *, backend: str = "auto", threads: int | None = None):
+    def __init__(self, kernels: Sequence[PairwiseKernel], *, backend: str = "auto", threads: int | None = None,
+                 prune: float = DEFAULT_PRUNE):
         if len({len(kernel.features) for kernel in kernels}) != 1:
             raise ValueError(f"kernels: got features over {[len(kernel.features) for kernel in kernels]} pixels, expected at "
                              "least one kernel and the same pixels for all.")
         self._terms = [kernel.term() for kernel in kernels]
         self._pixels = len(kernels[0].features)
         self._native = self._slow = None
-        threads = checked_threads(threads)
+        threads, self._prune = checked_threads(threads), checked_prune(prune)
         if choose_backend(backend, BACKENDS) == "native":
             self._native = engine().Kernels.of_features([kernel.features for kernel in kernels],
                                                         [kernel.normalization for kernel in kernels], threads,
@@ -117,7 +119,7 @@ class FeatureCRF:
             raise ValueError(f"iterations: got {iterations!r}, expected a whole number >= 0.")
         if self._slow:
             return mean_field.infer(self._slow, unary, self._terms, int(iterations), start)[0]
-        return self._native.infer(unary, False, self._terms, int(iterations), start=start)
+        return self._native.infer(unary, False, self._terms, int(iterations), self._prune, start)
 
     def _checked(self, values, name: str, classes: int | None = None) -> np.ndarray:
         values = np.asarray(values)

@@ -159,5 +159,10 @@ PYBIND11_MODULE(_engine, module) {
         std::vector<size_t> points;
         for (int k = 0; k < kernels.count(); ++k) points.push_back(kernels.points(k));
         return points;
+      })
+      .def_property_readonly("reach", [](const crf::Kernels& kernels) {
+        std::vector<float> reach;
+        for (int k = 0; k < kernels.count(); ++k) reach.push_back(kernels.reach(k));
+        return reach;
       });
 }

@@ -186,7 +186,7 @@ bool Kernels::choose_classes(const Request& request, std::vector<int32_t>& colum
   std::vector<float> peaks(found.data(), found.data() + request.classes);
   for (int thread = 1; thread < threads_; ++thread)
     for (int c = 0; c < request.classes; ++c) peaks[c] = std::max(peaks[c], found[thread * padded + c]);
-  columns = contenders(peaks, reach, request.iterations, request.prune);
+  columns = contenders(peaks, reach, request.prune);
   return good;
 }
 

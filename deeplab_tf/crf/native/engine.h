@@ -32,7 +32,7 @@ class Kernels {
     int classes = 0;
     std::vector<Term> terms;               // one for each kernel
     int iterations = 0;
-    double prune = 0;                      // classes may be left out where no belief changes by more
+    double prune = 0;                      // share of a pixel's probability that leaving classes out may move
     const float* start = nullptr;          // [pixels, classes] beliefs to go on from, or nullptr: the values'
     float* beliefs = nullptr;              // [pixels, classes]
     float* score_trace = nullptr;          // [iterations + 1, pixels, classes] or nullptr, with belief_trace
@@ -49,6 +49,7 @@ class Kernels {
 
   int count() const { return int(sides_.size()); }
   size_t pixels() const { return walk_.pixel.size(); }
+  float reach(int kernel) const { return sides_[kernel].reach; }  // largest row sum of the normalised matrix
   size_t points(int kernel) const { return sides_[kernel].lattice.points; }
 
  private:

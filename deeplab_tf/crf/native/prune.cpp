@@ -20,16 +20,14 @@ double error_of(double peak, double reach) {
 
 }  // namespace
 
-std::vector<int32_t> contenders(const std::vector<float>& peaks, double reach, int iterations, double tolerance) {
-  double growth = 0, power = 1;
-  for (int i = 0; i < iterations; ++i, power *= reach / 2) growth += power;
+std::vector<int32_t> contenders(const std::vector<float>& peaks, double reach, double tolerance) {
   std::vector<int32_t> order(peaks.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return peaks[a] < peaks[b]; });
   size_t dropped = 0;
   for (double error = 0; dropped + 1 < order.size(); ++dropped) {
     error += error_of(peaks[order[dropped]], reach);
-    if (!(error * growth <= tolerance)) break;
+    if (!(error <= tolerance)) break;
   }
   // Whole vectors are filtered: let the strongest of those left out fill the last one.
   const size_t all = order.size(), vectors = (all - dropped + kLanes - 1) / kLanes;
