@@ -8,6 +8,8 @@ import numpy as np
 from deeplab_tf.crf import mean_field
 from deeplab_tf.crf.engines import (
     DEFAULT_PRUNE,
+    MEMORY_LIMIT,
+    checked_memory_limit,
     checked_prune,
     checked_threads,
     choose_backend,
@@ -42,10 +44,11 @@ class DenseCRF:
         prune: labels that cannot win are left out of the native engine's filtering while one iteration puts at most this
             share of a pixel's probability wrongly; 0 filters all. They come back at the end with their unaries. The other
             engines, and a compatibility matrix, filter all labels. See below.
+        memory_limit: GiB that one call of the native engine may need; a picture that needs more is refused.
 
     Raises:
-        ValueError: an unknown or missing backend, threads < 1, prune out of 0..1, or a compatibility that is no finite
-            square matrix.
+        ValueError: an unknown or missing backend, threads < 1, prune out of 0..1, memory_limit <= 0, or a compatibility that
+            is no finite square matrix.
 
     Which labels cannot win. Let P_i be the unaries' probabilities, e_l = max_i P_i(l), K the normalised kernels, and M the
     sum of |w| times K's largest row sum, which bounds any message. Then Q_i(l) = P_i(l) exp(m_i(l)) / Z_i with
@@ -64,12 +67,14 @@ class DenseCRF:
     """
 
     def __init__(self, params: CrfParams = DEFAULT, backend: str = "auto", threads: int | None = None,
-                 compatibility: np.ndarray | None = None, prune: float = DEFAULT_PRUNE):
+                 compatibility: np.ndarray | None = None, prune: float = DEFAULT_PRUNE,
+                 memory_limit: float = MEMORY_LIMIT):
         self.threads = checked_threads(threads)
         self.params = _checked_params(params)
         self.backend = choose_backend(backend, BACKENDS)
         self.compatibility = None if compatibility is None else _checked_compatibility(compatibility)
         self.prune = checked_prune(prune)
+        self._memory, self.memory_limit = checked_memory_limit(memory_limit), memory_limit
         self._workspace = engine().Workspace() if self.backend == "native" else None
 
     def __call__(self, image: np.ndarray, probs: np.ndarray,
@@ -87,7 +92,7 @@ class DenseCRF:
 
         Raises:
             ValueError: shapes that disagree, a picture that is not uint8, probabilities that are NaN, negative or
-                above 1, or sigmas too small for the lattice of this picture.
+                above 1, sigmas too small for the lattice of this picture, or a picture that needs more than the memory limit.
         """
         image, probs = _checked(image, probs, "probs", self.compatibility)
         return self._solver(image)(probs, True, self.params, iterations_trace)
@@ -115,7 +120,7 @@ class DenseCRF:
 
     def __reduce__(self):
         """Copies and pickles, for other processes, get memory of their own."""
-        return type(self), (self.params, self.backend, self.threads, self.compatibility, self.prune)
+        return type(self), (self.params, self.backend, self.threads, self.compatibility, self.prune, self.memory_limit)
 
     def _solver(self, image: np.ndarray):
         """A function (values, are probabilities, params, keep a trace) for this picture; it may vary the weights."""
@@ -126,7 +131,7 @@ class DenseCRF:
                              f"{_MOST_SIGMAS:,}; use larger sigma_alpha, sigma_beta or sigma_gamma.")
         if self.backend == "native":
             kernels = engine().Kernels.of_picture(image, params.sigma_alpha, params.sigma_beta, params.sigma_gamma,
-                                                  params.normalization, self.threads, self._workspace)
+                                                  params.normalization, self.threads, self._workspace, self._memory)
             return lambda *request: self._native(kernels, *request)
         if self.backend == "numpy":
             kernels = mean_field.build_kernels(image, params)

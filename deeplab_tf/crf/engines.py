@@ -5,6 +5,7 @@ import os
 import numpy as np
 
 DEFAULT_PRUNE = 1e-3  # derived in `dense_crf.DenseCRF`
+MEMORY_LIMIT = 8.0  # GiB that one call of the native engine may need; 2048x1024 with 19 classes need about 1
 
 
 def engine():
@@ -70,3 +71,14 @@ def checked_prune(prune: float) -> float:
     if isinstance(prune, (bool, str)) or not hasattr(prune, "__float__") or not 0 <= float(prune) <= 1:
         raise ValueError(f"prune: got {prune!r}, expected a number in 0..1; 0 filters all labels.")
     return float(prune)
+
+
+def checked_memory_limit(limit: float) -> float:
+    """Bytes of a limit in GiB.
+
+    Raises:
+        ValueError: no number above 0.
+    """
+    if isinstance(limit, (bool, str)) or not hasattr(limit, "__float__") or not float(limit) > 0:
+        raise ValueError(f"memory_limit: got {limit!r}, expected GiB, a number > 0.")
+    return float(limit) * 2**30

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from deeplab_tf.crf import mean_field
-from deeplab_tf.crf.engines import DEFAULT_PRUNE, checked_prune, checked_threads, choose_backend, engine
+from deeplab_tf.crf.engines import (
+    DEFAULT_PRUNE,
+    MEMORY_LIMIT,
+    checked_memory_limit,
+    checked_prune,
+    checked_threads,
+    choose_backend,
+    engine,
+)
 from deeplab_tf.crf.filtering import BACKENDS, checked_features
 from deeplab_tf.crf.params import NORMALIZATIONS
 
@@ -59,13 +67,14 @@ class FeatureCRF:
         backend: "native", "numpy" or "auto", as `GaussianFilter` takes it.
         threads: threads of the native engine; None takes all processors this process may use.
         prune: as `DenseCRF` takes it, in `infer`; where a kernel has a compatibility matrix, all labels are filtered.
+        memory_limit: GiB that one call of the native engine may need; what needs more is refused.
 
     Raises:
         ValueError: no kernel, kernels that disagree on the pixels, or an unknown or missing backend.
     """
 
     def __init__(self, kernels: Sequence[PairwiseKernel], *, backend: str = "auto", threads: int | None = None,
-                 prune: float = DEFAULT_PRUNE):
+                 prune: float = DEFAULT_PRUNE, memory_limit: float = MEMORY_LIMIT):
         if len({len(kernel.features) for kernel in kernels}) != 1:
             raise ValueError(f"kernels: got features over {[len(kernel.features) for kernel in kernels]} pixels, expected at "
                              "least one kernel and the same pixels for all.")
@@ -73,10 +82,11 @@ class FeatureCRF:
         self._pixels = len(kernels[0].features)
         self._native = self._slow = None
         threads, self._prune = checked_threads(threads), checked_prune(prune)
+        memory = checked_memory_limit(memory_limit)
         if choose_backend(backend, BACKENDS) == "native":
             self._native = engine().Kernels.of_features([kernel.features for kernel in kernels],
                                                         [kernel.normalization for kernel in kernels], threads,
-                                                        engine().Workspace())
+                                                        engine().Workspace(), memory)
         else:
             self._slow = [mean_field.Kernel(kernel.features, kernel.normalization) for kernel in kernels]
 

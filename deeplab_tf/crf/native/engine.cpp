@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <map>
+#include <stdexcept>
 
 #include "prune.h"
 #include "rows.h"
@@ -51,8 +53,23 @@ void pad_cost(const Kernels::Term& term, const Reading& reading, size_t channels
 
 }  // namespace
 
-Kernels::Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool> pool)
-    : pool_(std::move(pool)), walk_(std::move(walk)), threads_(int(walk_.first.size()) - 1) {
+double building_bytes(int dims) { return (dims + 1) * 40.0; }  // offset, weight, hash slots, keys; far less where points are shared
+
+void Kernels::check_memory(double row_floats, double maps, int classes) const {
+  const double need = built_ + sizeof(float) * (row_floats + maps * double(walk_.pixel.size()) * classes);
+  if (need <= memory_limit_) return;
+  char text[300];
+  std::snprintf(text, sizeof text,
+                "CRF memory: %.0f pixels with %d classes need about %.3g GiB, and the limit is %.3g GiB; refine the picture in "
+                "windows (python -m deeplab_tf.refine), give fewer classes, or raise memory_limit.",
+                double(walk_.pixel.size()), classes, need / (1 << 30), memory_limit_ / (1 << 30));
+  throw std::invalid_argument(text);
+}
+
+Kernels::Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool> pool, double memory_limit)
+    : pool_(std::move(pool)), walk_(std::move(walk)), threads_(int(walk_.first.size()) - 1), memory_limit_(memory_limit) {
+  for (const Kind& kind : kinds) built_ += building_bytes(kind.features.dims) * double(walk_.pixel.size());
+  check_memory(0, 1, 1);
   Team team(threads_);
   std::deque<LatticeBuilder> builders;
   for (const Kind& kind : kinds) {
@@ -65,6 +82,9 @@ Kernels::Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool
     for (LatticeBuilder& builder : builders) builder.build(thread);
     for (Side& side : sides_) normalise(side, rows, thread, team);
   });
+  built_ = 0;
+  for (const Side& side : sides_)
+    built_ += 8.0 * side.lattice.corners * double(walk_.pixel.size() + side.lattice.points) + 4.0 * double(walk_.pixel.size());
 }
 
 // The row sums give the kernel's normalisation, and the normalised matrix's own, of which the largest is `reach`.
@@ -120,6 +140,7 @@ void Kernels::filter(int index, const float* values, int channels, bool transpos
   reading.all = reading.classes = channels;
   Kernel kernel = kernel_of(sides_[index], transpose);
   const Lattice& lattice = *kernel.lattice;
+  check_memory(2.0 * double(lattice.rows * row_floats), 2, channels);
   Buffer<float> rows[2], scratch;
   for (int side = 0; side < 2; ++side) rows[side].allocate(*pool_, lattice.rows * row_floats, 21 * side);
   const size_t scratch_floats = filter.scratch_rows * row_floats;
@@ -207,6 +228,10 @@ bool Kernels::infer(const Request& request) const {
   }
   const int vectors = (reading.classes + kLanes - 1) / kLanes;
   const size_t channels = size_t(vectors) * kLanes;
+  double row_floats = double(walk_.pixel.size() * channels);
+  for (size_t k = 0; k < request.terms.size(); ++k)
+    if (request.terms[k].weight) row_floats += 2.0 * double(sides_[k].lattice.rows * channels);
+  check_memory(row_floats, 2, request.classes);
   Buffer<float> logits, rest, scratch;
   logits.allocate(*pool_, walk_.pixel.size() * channels);
   if (reading.columns) rest.allocate(*pool_, walk_.pixel.size());

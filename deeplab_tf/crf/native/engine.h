@@ -19,7 +19,8 @@ class Kernels {
     Normalization normalization = Normalization::kSymmetric;
   };
   // `walk` gives the samples' order, as many threads as it has stretches. What the features point to is read here only.
-  Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool> pool);
+  // Where more than `memory_limit` bytes would be needed, here or later, std::invalid_argument tells so instead.
+  Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool> pool, double memory_limit);
 
   struct Term {                            // what one kernel adds to the energy
     float weight = 0;
@@ -64,11 +65,19 @@ class Kernels {
   bool choose_classes(const Request& request, std::vector<int32_t>& columns) const;
   Kernel kernel_of(const Side& side, bool transpose) const;
 
+  // rows: [rows, channels] floats of all buffers together; maps: [pixels, classes] ones of the caller.
+  void check_memory(double row_floats, double maps, int classes) const;
+
   std::shared_ptr<Pool> pool_;             // first in, last out: the buffers below return their blocks to it
   Walk walk_;
   int threads_;
+  double memory_limit_;
+  double built_ = 0;                       // bytes of the lattices
   std::deque<Side> sides_;
 };
+
+// A lattice's bytes a sample while it is built, at most about.
+double building_bytes(int dims);
 
 int usable_threads(int threads, size_t pixels, size_t parts);
 
