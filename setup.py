@@ -13,8 +13,10 @@ LOST = ("deeplab_tf: the dense CRF engine was not compiled ({}); the CRF will ru
         "10 to 30 times slower.")
 FOLDER = "deeplab_tf/crf/native/"
 SOURCES = [FOLDER + name for name in
-           ("binding.cpp", "engine.cpp", "filter_avx2.cpp", "filter_baseline.cpp", "lattice.cpp")]
-HEADERS = [FOLDER + name for name in ("engine.h", "filter.h", "filter.inl", "lattice.h", "memory.h", "simd.h", "team.h")]
+           ("binding.cpp", "engine.cpp", "filter_avx2.cpp", "filter_baseline.cpp", "lattice.cpp", "prune.cpp", "rows.cpp")]
+EXACT = FOLDER + "lattice.cpp"  # rounds after every operation: a fused multiply-add would move samples to other simplices
+HEADERS = [FOLDER + name for name in
+           ("engine.h", "filter.h", "filter.inl", "lattice.h", "memory.h", "prune.h", "rows.h", "simd.h", "team.h")]
 
 
 class OptionalBuild(build_ext):
@@ -28,10 +30,18 @@ class OptionalBuild(build_ext):
         try:
             import pybind11
             extension.include_dirs.append(pybind11.get_include())
+            if not windows:
+                self._compile_exactly(extension)
             super().build_extension(extension)
         except Exception as error:  # no compiler, no headers, no pybind11: all mean the same to the user
             extension.optional = True
             print(LOST.format(str(error).splitlines()[0] if str(error) else type(error).__name__), file=sys.stderr)
+
+    def _compile_exactly(self, extension):
+        extension.extra_objects = self.compiler.compile(
+            [EXACT], output_dir=self.build_temp, include_dirs=extension.include_dirs, depends=extension.depends,
+            extra_postargs=[*extension.extra_compile_args, "-ffp-contract=off"])
+        extension.sources = [source for source in extension.sources if source != EXACT]
 
     def copy_extensions_to_source(self):
         built = [extension for extension in self.extensions if not getattr(extension, "optional", False)]

@@ -6,11 +6,21 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from deeplab_tf.crf import mean_field
-from deeplab_tf.crf.engines import checked_threads, choose_backend, engine, engine_missing, has_native
+from deeplab_tf.crf.engines import (
+    DEFAULT_PRUNE,
+    MEMORY_LIMIT,
+    checked_memory_limit,
+    checked_prune,
+    checked_threads,
+    choose_backend,
+    engine,
+    engine_missing,
+    has_native,
+)
 from deeplab_tf.crf.mean_field import Trace
 from deeplab_tf.crf.params import CrfParams
 
-__all__ = ["BACKENDS", "MIN_PROBABILITY", "DenseCRF", "Trace", "engine_missing", "has_native"]
+__all__ = ["BACKENDS", "DEFAULT_PRUNE", "MIN_PROBABILITY", "DenseCRF", "Trace", "engine_missing", "has_native"]
 
 BACKENDS = ("auto", "native", "numpy", "pydensecrf")
 MIN_PROBABILITY = 1e-8  # clipped to this before the logarithm
@@ -31,17 +41,40 @@ class DenseCRF:
             depend on nothing but the inputs and this number.
         compatibility: float [classes, classes], the cost of label l at one pixel and l' at another; None is Potts
             (1 where they differ). "pydensecrf" takes symmetric ones only.
+        prune: labels that cannot win are left out of the native engine's filtering while one iteration puts at most this
+            share of a pixel's probability wrongly; 0 filters all. They come back at the end with their unaries. The other
+            engines, and a compatibility matrix, filter all labels. See below.
+        memory_limit: GiB that one call of the native engine may need; a picture that needs more is refused.
 
     Raises:
-        ValueError: an unknown or missing backend, threads < 1, or a compatibility that is no finite square matrix.
+        ValueError: an unknown or missing backend, threads < 1, prune out of 0..1, memory_limit <= 0, or a compatibility that
+            is no finite square matrix.
+
+    Which labels cannot win. Let P_i be the unaries' probabilities, e_l = max_i P_i(l), K the normalised kernels, and M the
+    sum of |w| times K's largest row sum, which bounds any message. Then Q_i(l) = P_i(l) exp(m_i(l)) / Z_i with
+    m_i(l) = sum_k w_k (K_k Q(l))_i, and Z_i >= 1 as messages are not negative. If e M e_l <= 1 (that e is Euler's), then by
+    induction Q_i(l) <= r_l in every iteration, r_l being the smaller solution of r = e_l exp(M r), at most e e_l: a label
+    with a peak of 1 % stays below 1.1 % with the default weights. Such a label's message is at most M r_l. So setting it to
+    0, and keeping P_i(l) in Z_i, puts at most d = sum over the labels left out of e_l (exp(M r_l) - 1), about M e_l^2 each,
+    of the pixel's probability wrongly; labels are left out, lowest peak first, while d <= `prune`.
+
+    What that makes of Q. An iteration's error reaches the next through the softmax: if R_i is the spread of the error over
+    the labels at pixel i, R_i' <= g_i sum_k w_k (K_k R)_i + 2 d_i, where g_i = 2 q_i (1 - q_i), q_i being the largest
+    belief, or 1/2 where that is below 1/2. In the worst case all pixels stay undecided and it grows by M / 2 in each
+    iteration, as does the rounding of a float; on pictures beliefs decide quickly. Followed on eight VOC pictures with
+    21 classes of a real network, four settings of sigmas, the bound on any |Q| is 3e-3 for the default (mean over the
+    pixels 2e-7), and the change measured 2e-5, as much as another order of additions makes.
     """
 
     def __init__(self, params: CrfParams = DEFAULT, backend: str = "auto", threads: int | None = None,
-                 compatibility: np.ndarray | None = None):
+                 compatibility: np.ndarray | None = None, prune: float = DEFAULT_PRUNE,
+                 memory_limit: float = MEMORY_LIMIT):
         self.threads = checked_threads(threads)
         self.params = _checked_params(params)
         self.backend = choose_backend(backend, BACKENDS)
         self.compatibility = None if compatibility is None else _checked_compatibility(compatibility)
+        self.prune = checked_prune(prune)
+        self._memory, self.memory_limit = checked_memory_limit(memory_limit), memory_limit
         self._workspace = engine().Workspace() if self.backend == "native" else None
 
     def __call__(self, image: np.ndarray, probs: np.ndarray,
@@ -59,7 +92,7 @@ class DenseCRF:
 
         Raises:
             ValueError: shapes that disagree, a picture that is not uint8, probabilities that are NaN, negative or
-                above 1, or sigmas too small for the lattice of this picture.
+                above 1, sigmas too small for the lattice of this picture, or a picture that needs more than the memory limit.
         """
         image, probs = _checked(image, probs, "probs", self.compatibility)
         return self._solver(image)(probs, True, self.params, iterations_trace)
@@ -87,7 +120,7 @@ class DenseCRF:
 
     def __reduce__(self):
         """Copies and pickles, for other processes, get memory of their own."""
-        return type(self), (self.params, self.backend, self.threads, self.compatibility)
+        return type(self), (self.params, self.backend, self.threads, self.compatibility, self.prune, self.memory_limit)
 
     def _solver(self, image: np.ndarray):
         """A function (values, are probabilities, params, keep a trace) for this picture; it may vary the weights."""
@@ -98,7 +131,7 @@ class DenseCRF:
                              f"{_MOST_SIGMAS:,}; use larger sigma_alpha, sigma_beta or sigma_gamma.")
         if self.backend == "native":
             kernels = engine().Kernels.of_picture(image, params.sigma_alpha, params.sigma_beta, params.sigma_gamma,
-                                                  params.normalization, self.threads, self._workspace)
+                                                  params.normalization, self.threads, self._workspace, self._memory)
             return lambda *request: self._native(kernels, *request)
         if self.backend == "numpy":
             kernels = mean_field.build_kernels(image, params)
@@ -115,7 +148,7 @@ class DenseCRF:
     def _native(self, kernels, values, are_probs, params, keep_trace):
         shape = (params.iterations + 1, *values.shape)
         trace = Trace(np.empty(shape, np.float32), np.empty(shape, np.float32)) if keep_trace else None
-        beliefs = kernels.infer(values, are_probs, self._terms(params), params.iterations,
+        beliefs = kernels.infer(values, are_probs, self._terms(params), params.iterations, prune=self.prune,
                                 score_trace=trace.scores if trace else None,
                                 belief_trace=trace.beliefs if trace else None)
         if beliefs is None:

@@ -4,6 +4,9 @@ import os
 
 import numpy as np
 
+DEFAULT_PRUNE = 1e-3  # derived in `dense_crf.DenseCRF`
+MEMORY_LIMIT = 8.0  # GiB that one call of the native engine may need; 2048x1024 with 19 classes need about 1
+
 
 def engine():
     """The compiled module.
@@ -57,3 +60,25 @@ def checked_threads(threads: int | None) -> int:
     if not (isinstance(threads, (int, np.integer)) and 1 <= threads <= 1024):
         raise ValueError(f"threads: got {threads!r}, expected a whole number in 1..1024 or None.")
     return int(threads)
+
+
+def checked_prune(prune: float) -> float:
+    """What share of a pixel's probability leaving labels out may put wrongly in one iteration.
+
+    Raises:
+        ValueError: no number in 0..1.
+    """
+    if isinstance(prune, (bool, str)) or not hasattr(prune, "__float__") or not 0 <= float(prune) <= 1:
+        raise ValueError(f"prune: got {prune!r}, expected a number in 0..1; 0 filters all labels.")
+    return float(prune)
+
+
+def checked_memory_limit(limit: float) -> float:
+    """Bytes of a limit in GiB.
+
+    Raises:
+        ValueError: no number above 0.
+    """
+    if isinstance(limit, (bool, str)) or not hasattr(limit, "__float__") or not float(limit) > 0:
+        raise ValueError(f"memory_limit: got {limit!r}, expected GiB, a number > 0.")
+    return float(limit) * 2**30

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from deeplab_tf.crf import mean_field
-from deeplab_tf.crf.engines import checked_threads, choose_backend, engine
+from deeplab_tf.crf.engines import (
+    DEFAULT_PRUNE,
+    MEMORY_LIMIT,
+    checked_memory_limit,
+    checked_prune,
+    checked_threads,
+    choose_backend,
+    engine,
+)
 from deeplab_tf.crf.filtering import BACKENDS, checked_features
 from deeplab_tf.crf.params import NORMALIZATIONS
 
@@ -58,23 +66,27 @@ class FeatureCRF:
         kernels: at least one, all over the same number of pixels.
         backend: "native", "numpy" or "auto", as `GaussianFilter` takes it.
         threads: threads of the native engine; None takes all processors this process may use.
+        prune: as `DenseCRF` takes it, in `infer`; where a kernel has a compatibility matrix, all labels are filtered.
+        memory_limit: GiB that one call of the native engine may need; what needs more is refused.
 
     Raises:
         ValueError: no kernel, kernels that disagree on the pixels, or an unknown or missing backend.
     """
 
-    def __init__(self, kernels: Sequence[PairwiseKernel], *, backend: str = "auto", threads: int | None = None):
+    def __init__(self, kernels: Sequence[PairwiseKernel], *, backend: str = "auto", threads: int | None = None,
+                 prune: float = DEFAULT_PRUNE, memory_limit: float = MEMORY_LIMIT):
         if len({len(kernel.features) for kernel in kernels}) != 1:
             raise ValueError(f"kernels: got features over {[len(kernel.features) for kernel in kernels]} pixels, expected at "
                              "least one kernel and the same pixels for all.")
         self._terms = [kernel.term() for kernel in kernels]
         self._pixels = len(kernels[0].features)
         self._native = self._slow = None
-        threads = checked_threads(threads)
+        threads, self._prune = checked_threads(threads), checked_prune(prune)
+        memory = checked_memory_limit(memory_limit)
         if choose_backend(backend, BACKENDS) == "native":
             self._native = engine().Kernels.of_features([kernel.features for kernel in kernels],
                                                         [kernel.normalization for kernel in kernels], threads,
-                                                        engine().Workspace())
+                                                        engine().Workspace(), memory)
         else:
             self._slow = [mean_field.Kernel(kernel.features, kernel.normalization) for kernel in kernels]
 
@@ -95,7 +107,7 @@ class FeatureCRF:
         return self.infer(unary, 0)
 
     def step(self, unary: np.ndarray, beliefs: np.ndarray) -> np.ndarray:
-        """Beliefs after one more iteration; `infer` is `start` and so many of these."""
+        """Beliefs after one more iteration; `infer` is `start` and so many of these, up to rounding."""
         unary = self._checked(unary, "unary")
         return self._run(unary, 1, self._checked(beliefs, "beliefs", unary.shape[1]))
 
@@ -117,7 +129,7 @@ class FeatureCRF:
             raise ValueError(f"iterations: got {iterations!r}, expected a whole number >= 0.")
         if self._slow:
             return mean_field.infer(self._slow, unary, self._terms, int(iterations), start)[0]
-        return self._native.infer(unary, False, self._terms, int(iterations), start)
+        return self._native.infer(unary, False, self._terms, int(iterations), self._prune, start)
 
     def _checked(self, values, name: str, classes: int | None = None) -> np.ndarray:
         values = np.asarray(values)

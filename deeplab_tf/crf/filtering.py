@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from deeplab_tf.crf.engines import checked_threads, choose_backend, engine
+from deeplab_tf.crf.engines import MEMORY_LIMIT, checked_memory_limit, checked_threads, choose_backend, engine
 from deeplab_tf.crf.mean_field import Kernel
 from deeplab_tf.crf.params import NORMALIZATIONS
 
@@ -35,7 +35,7 @@ class GaussianFilter:
         self._pixels = len(features)
         if choose_backend(backend, BACKENDS) == "native":
             self._kernels = engine().Kernels.of_features([features], [normalization], checked_threads(threads),
-                                                         engine().Workspace())
+                                                         engine().Workspace(), checked_memory_limit(MEMORY_LIMIT))
             norm = self._kernels.norm(0)
         else:
             checked_threads(threads)
@@ -61,7 +61,7 @@ class GaussianFilter:
             float32 [pixels, channels].
 
         Raises:
-            ValueError: values of another shape or type.
+            ValueError: values of another shape or type, or more than the native engine's `engines.MEMORY_LIMIT` is needed.
         """
         values = np.asarray(values)
         if values.ndim != 2 or len(values) != self._pixels or 0 in values.shape or values.dtype.kind not in "fiu":

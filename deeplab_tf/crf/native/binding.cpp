@@ -27,7 +27,8 @@ void require(bool holds, const char* message) {
 }
 
 std::unique_ptr<crf::Kernels> kernels_of_picture(Bytes image, float sigma_alpha, float sigma_beta, float sigma_gamma,
-                                                 const std::string& normalization, int threads, const Workspace& workspace) {
+                                                 const std::string& normalization, int threads, const Workspace& workspace,
+                                                 double memory_limit) {
   require(image.ndim() == 3 && image.shape(2) == 3 && image.size() > 0, "image: expected [height, width, 3].");
   require(image.shape(0) * image.shape(1) < (int64_t(1) << 28), "image: more than 2^28 pixels.");
   require(sigma_alpha > 0 && sigma_beta > 0 && sigma_gamma > 0, "sigmas: expected numbers above 0.");
@@ -43,12 +44,12 @@ std::unique_ptr<crf::Kernels> kernels_of_picture(Bytes image, float sigma_alpha,
   py::gil_scoped_release release;
   const int used = crf::usable_threads(threads, size_t(height) * width, height);
   return std::make_unique<crf::Kernels>(crf::Walk::over_picture(height, width, used),
-                                        std::vector<crf::Kernels::Kind>{bilateral, position}, workspace);
+                                        std::vector<crf::Kernels::Kind>{bilateral, position}, workspace, memory_limit);
 }
 
 std::unique_ptr<crf::Kernels> kernels_of_features(const std::vector<Floats>& features,
                                                   const std::vector<std::string>& normalizations, int threads,
-                                                  const Workspace& workspace) {
+                                                  const Workspace& workspace, double memory_limit) {
   require(!features.empty() && features.size() == normalizations.size(), "features: expected one normalization for each.");
   std::vector<crf::Kernels::Kind> kinds;
   for (size_t k = 0; k < features.size(); ++k) {
@@ -67,7 +68,7 @@ std::unique_ptr<crf::Kernels> kernels_of_features(const std::vector<Floats>& fea
   py::gil_scoped_release release;
   const size_t pixels = size_t(features[0].shape(0));
   return std::make_unique<crf::Kernels>(crf::Walk::over_samples(pixels, crf::usable_threads(threads, pixels, pixels)), kinds,
-                                        workspace);
+                                        workspace, memory_limit);
 }
 
 std::vector<crf::Kernels::Term> checked_terms(const std::vector<Term>& given, int kernels, py::ssize_t classes) {
@@ -90,7 +91,7 @@ std::vector<crf::Kernels::Term> checked_terms(const std::vector<Term>& given, in
 
 // Beliefs of the shape of `values`, [..., classes], or None where a probability is NaN or out of 0..1.
 py::object infer(const crf::Kernels& kernels, Floats values, bool probabilities, const std::vector<Term>& terms,
-                 int iterations, const std::optional<Floats>& start, std::optional<Floats>& score_trace,
+                 int iterations, double prune, const std::optional<Floats>& start, std::optional<Floats>& score_trace,
                  std::optional<Floats>& belief_trace) {
   const py::ssize_t classes = values.ndim() ? values.shape(values.ndim() - 1) : 0;
   require(classes > 0 && values.size() == py::ssize_t(kernels.pixels()) * classes,
@@ -107,6 +108,7 @@ py::object infer(const crf::Kernels& kernels, Floats values, bool probabilities,
   request.classes = int(classes);
   request.terms = checked_terms(terms, kernels.count(), classes);
   request.iterations = iterations;
+  request.prune = prune;
   request.start = start ? start->data() : nullptr;
   request.beliefs = beliefs.mutable_data();
   request.score_trace = score_trace ? score_trace->mutable_data() : nullptr;
@@ -144,19 +146,27 @@ PYBIND11_MODULE(_engine, module) {
   module.doc() = "Dense CRF engine; use deeplab_tf.crf.dense_crf.DenseCRF.";
   module.attr("instruction_set") = crf::best_filter().name;
   module.attr("most_dimensions") = crf::kMostDims;
-  py::class_<crf::Pool, Workspace>(module, "Workspace").def(py::init<>());
+  py::class_<crf::Pool, Workspace>(module, "Workspace")
+      .def(py::init<>())
+      .def_property_readonly("in_use", &crf::Pool::in_use);
   py::class_<crf::Kernels>(module, "Kernels")
       .def_static("of_picture", &kernels_of_picture, py::arg("image"), py::arg("sigma_alpha"), py::arg("sigma_beta"),
-                  py::arg("sigma_gamma"), py::arg("normalization"), py::arg("threads"), py::arg("workspace"))
+                  py::arg("sigma_gamma"), py::arg("normalization"), py::arg("threads"), py::arg("workspace"),
+                  py::arg("memory_limit"))
       .def_static("of_features", &kernels_of_features, py::arg("features"), py::arg("normalizations"), py::arg("threads"),
-                  py::arg("workspace"))
+                  py::arg("workspace"), py::arg("memory_limit"))
       .def("infer", &infer, py::arg("values"), py::arg("probabilities"), py::arg("terms"), py::arg("iterations"),
-           py::arg("start") = py::none(), py::arg("score_trace") = py::none(), py::arg("belief_trace") = py::none())
+           py::arg("prune") = 0.0, py::arg("start") = py::none(), py::arg("score_trace") = py::none(), py::arg("belief_trace") = py::none())
       .def("filter", &filter, py::arg("kernel"), py::arg("values"), py::arg("transpose") = false)
       .def("norm", &norm, py::arg("kernel"))
       .def_property_readonly("points", [](const crf::Kernels& kernels) {
         std::vector<size_t> points;
         for (int k = 0; k < kernels.count(); ++k) points.push_back(kernels.points(k));
         return points;
+      })
+      .def_property_readonly("reach", [](const crf::Kernels& kernels) {
+        std::vector<float> reach;
+        for (int k = 0; k < kernels.count(); ++k) reach.push_back(kernels.reach(k));
+        return reach;
       });
 }

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <map>
 #include <stdexcept>
+
+#include "prune.h"
+#include "rows.h"
 
 namespace crf {
 
@@ -14,79 +18,58 @@ int usable_threads(int threads, size_t pixels, size_t parts) {
 
 namespace {
 
-void clear(float* rows, size_t row_floats, const Lattice& lattice, int thread, int threads) {
-  const Range range = share(lattice.rows, thread, threads);
-  std::memset(rows + range.begin * row_floats, 0, (range.end - range.begin) * row_floats * sizeof(float));
-}
-
-// Adds the ghosts' rows to the points they stand for, in the threads' order.
-void gather_ghosts(const Lattice& lattice, float* rows, size_t row_floats, int thread, int threads) {
-  const Range range = share(lattice.points, thread, threads);
-  for (const Lattice::Ghosts& ghosts : lattice.ghosts) {
-    const auto& points = ghosts.points;
-    size_t i = std::lower_bound(points.begin(), points.end(), int32_t(range.begin)) - points.begin();
-    for (; i < points.size() && size_t(points[i]) < range.end; ++i) {
-      const float* from = rows + (ghosts.row + i) * row_floats;
-      float* to = rows + points[i] * row_floats;
-      for (size_t c = 0; c < row_floats; ++c) to[c] += from[c];
-    }
-  }
-}
-
-void scatter_ghosts(const Lattice& lattice, float* rows, size_t row_floats, int thread) {
-  const Lattice::Ghosts& ghosts = lattice.ghosts[thread];
-  for (size_t i = 0; i < ghosts.points.size(); ++i)
-    std::memcpy(rows + (ghosts.row + i) * row_floats, rows + ghosts.points[i] * row_floats, row_floats * sizeof(float));
-}
-
-// Blurs rows (and spare, of the same size) along all axes, or along all in the reverse order; returns which of the two
-// holds the result.
-float* blur(const Filter& filter, const Lattice& lattice, float* rows, float* spare, int vectors, bool reverse, int thread,
-            Team& team) {
-  const size_t row_floats = vectors ? size_t(vectors) * kLanes : 1;
-  gather_ghosts(lattice, rows, row_floats, thread, team.size());
-  if (thread == 0) std::memset(spare + lattice.points * row_floats, 0, row_floats * sizeof(float));
+// The lattice's matrix times one value for each position (nullptr: ones); done(position, sum) takes the results. Every
+// position is read by the thread that wrote it.
+template <class Done>
+void filter_scalar(const Lattice& lattice, const Buffer<float>& rows, Range positions, const float* value, int thread, Team& team,
+                   const Done& done) {
+  float* values = rows.data();
+  clear(values, 1, lattice, thread, team.size());
   team.barrier();
-  auto apart = [&](int axis) {
-    filter.blur(lattice, axis, rows, spare, vectors, share(lattice.points, thread, team.size()));
-    std::swap(rows, spare);
-    team.barrier();
-  };
-  // The axes that stay inside a run: run by run, while it is in the cache.
-  auto inside_runs = [&] {
-    if (lattice.apart == lattice.corners) return;
-    const auto& starts = lattice.run_starts;
-    const Range range = share(lattice.points, thread, team.size());
-    const int first = lattice.apart, last = lattice.corners - 1;
-    size_t run = std::lower_bound(starts.begin(), starts.end(), range.begin) - starts.begin();
-    for (; run + 1 < starts.size() && starts[run] < range.end; ++run) {
-      float* from = rows;
-      float* to = spare;
-      for (int i = 0; i <= last - first; ++i, std::swap(from, to))
-        filter.blur(lattice, reverse ? last - i : first + i, from, to, vectors, {starts[run], starts[run + 1]});
-    }
-    if ((last - first) % 2 == 0) std::swap(rows, spare);
-    team.barrier();
-  };
-  if (reverse) inside_runs();
-  for (int i = 0; i < lattice.apart; ++i) apart(reverse ? lattice.apart - 1 - i : i);
-  if (!reverse) inside_runs();
-  scatter_ghosts(lattice, rows, row_floats, thread);
-  return rows;
+  const int corners = lattice.corners;
+  for (size_t at = positions.begin; at < positions.end; ++at)
+    for (size_t i = at * corners; i < (at + 1) * corners; ++i)
+      values[lattice.offsets[i]] += value ? lattice.weights[i] * value[at] : lattice.weights[i];
+  team.barrier();
+  values = blur(best_filter(), lattice, values, values + lattice.rows, 0, false, thread, team);
+  team.barrier();
+  const float alpha = lattice.alpha();
+  for (size_t at = positions.begin; at < positions.end; ++at) {
+    float sum = 0;
+    for (size_t i = at * corners; i < (at + 1) * corners; ++i) sum += lattice.weights[i] * values[lattice.offsets[i]];
+    done(at, sum * alpha);
+  }
+  team.barrier();
 }
 
 // A compatibility in rows of `channels`, each label's column as a row, zeros in the padding.
-void pad_cost(const Kernels::Term& term, int classes, size_t channels, float* padded) {
-  std::fill(padded, padded + (term.diagonal ? 1 : classes) * channels, 0.0f);
-  for (int c = 0; c < classes; ++c)
-    for (int l = 0; l < (term.diagonal ? 1 : classes); ++l)
-      padded[l * channels + c] = term.cost[size_t(c) * (term.diagonal ? 1 : classes) + l];
+void pad_cost(const Kernels::Term& term, const Reading& reading, size_t channels, float* padded) {
+  std::fill(padded, padded + (term.diagonal ? 1 : reading.classes) * channels, 0.0f);
+  for (int c = 0; c < reading.classes; ++c)
+    for (int l = 0; l < (term.diagonal ? 1 : reading.classes); ++l)
+      padded[l * channels + c] = term.diagonal ? term.cost[reading.columns ? reading.columns[c] : c]
+                                               : term.cost[size_t(c) * reading.classes + l];
 }
 
 }  // namespace
 
-Kernels::Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool> pool)
-    : pool_(std::move(pool)), walk_(std::move(walk)), threads_(int(walk_.first.size()) - 1) {
+double building_bytes(int dims) { return (dims + 1) * 40.0; }  // offset, weight, hash slots, keys; far less where points are shared
+
+void Kernels::check_memory(double row_floats, double maps, int classes) const {
+  const double need = built_ + sizeof(float) * (row_floats + maps * double(walk_.pixel.size()) * classes);
+  if (need <= memory_limit_) return;
+  char text[300];
+  std::snprintf(text, sizeof text,
+                "CRF memory: %.0f pixels with %d classes need about %.3g GiB, and the limit is %.3g GiB; refine the picture in "
+                "windows (python -m deeplab_tf.refine), give fewer classes, or raise memory_limit.",
+                double(walk_.pixel.size()), classes, need / (1 << 30), memory_limit_ / (1 << 30));
+  throw std::invalid_argument(text);
+}
+
+Kernels::Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool> pool, double memory_limit)
+    : pool_(std::move(pool)), walk_(std::move(walk)), threads_(int(walk_.first.size()) - 1), memory_limit_(memory_limit) {
+  for (const Kind& kind : kinds) built_ += building_bytes(kind.features.dims) * double(walk_.pixel.size());
+  check_memory(0, 1, 1);
   Team team(threads_);
   std::deque<LatticeBuilder> builders;
   for (const Kind& kind : kinds) {
@@ -97,38 +80,37 @@ Kernels::Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool
   Buffer<float> rows;
   team.run([&](int thread) {
     for (LatticeBuilder& builder : builders) builder.build(thread);
-    for (Side& side : sides_)
-      if (side.normalization != Normalization::kNone) normalise(side, rows, thread, team);
+    for (Side& side : sides_) normalise(side, rows, thread, team);
   });
+  built_ = 0;
+  for (const Side& side : sides_)
+    built_ += 8.0 * side.lattice.corners * double(walk_.pixel.size() + side.lattice.points) + 4.0 * double(walk_.pixel.size());
 }
 
-// The kernel's row sums: the filter applied to ones.
+// The row sums give the kernel's normalisation, and the normalised matrix's own, of which the largest is `reach`.
 void Kernels::normalise(Side& side, Buffer<float>& rows, int thread, Team& team) {
-  Lattice& lattice = side.lattice;
+  const bool symmetric = side.normalization == Normalization::kSymmetric;
   if (thread == 0) {
-    rows.allocate(*pool_, 2 * lattice.rows);
-    side.norm.allocate(*pool_, walk_.pixel.size());
+    rows.allocate(*pool_, 2 * side.lattice.rows);
+    if (side.normalization != Normalization::kNone) side.norm.allocate(*pool_, walk_.pixel.size());
+    side.largest.assign(team.size(), side.normalization == Normalization::kAfter ? 1.0f : 0.0f);
   }
   team.barrier();
-  float* values = rows.data();
-  clear(values, 1, lattice, thread, team.size());
-  team.barrier();
-  const int corners = lattice.corners;
-  const size_t begin = walk_.first[thread], end = walk_.first[thread + 1];
-  for (size_t i = begin * corners; i < end * corners; ++i) values[lattice.offsets[i]] += lattice.weights[i];
-  team.barrier();
-  values = blur(best_filter(), lattice, values, values + lattice.rows, 0, false, thread, team);
-  team.barrier();
-  const float alpha = lattice.alpha();
-  for (size_t at = begin; at < end; ++at) {
-    float sum = 0;
-    for (int c = 0; c < corners; ++c) sum += lattice.weights[at * corners + c] * values[lattice.offsets[at * corners + c]];
-    sum *= alpha;
-    if (side.normalization == Normalization::kSymmetric) sum = 1.0f / std::sqrt(sum + 1e-20f);
-    else sum = 1.0f / (sum + 1e-20f);
-    side.norm[at] = sum;
+  const Range positions{walk_.first[thread], walk_.first[thread + 1]};
+  float* largest = &side.largest[0] + thread;
+  auto reached = [&](size_t, float sum) { *largest = std::max(*largest, sum); };
+  if (side.normalization == Normalization::kNone) {
+    filter_scalar(side.lattice, rows, positions, nullptr, thread, team, reached);
+  } else {
+    filter_scalar(side.lattice, rows, positions, nullptr, thread, team, [&](size_t at, float sum) {
+      side.norm[at] = symmetric ? 1.0f / std::sqrt(sum + 1e-20f) : 1.0f / (sum + 1e-20f);
+    });
+    if (side.normalization != Normalization::kAfter)
+      filter_scalar(side.lattice, rows, positions, side.norm.data(), thread, team, [&](size_t at, float sum) {
+        reached(at, symmetric ? sum * side.norm[at] : sum);
+      });
   }
-  team.barrier();
+  if (thread == 0) side.reach = *std::max_element(side.largest.begin(), side.largest.end());
 }
 
 Kernel Kernels::kernel_of(const Side& side, bool transpose) const {
@@ -137,6 +119,7 @@ Kernel Kernels::kernel_of(const Side& side, bool transpose) const {
   const Normalization after = transpose ? Normalization::kBefore : Normalization::kAfter;
   Kernel kernel;
   kernel.lattice = &side.lattice;
+  kernel.weight = side.lattice.alpha();
   if (symmetric || side.normalization == before) kernel.before = side.norm.data();
   if (symmetric || side.normalization == after) kernel.after = side.norm.data();
   return kernel;
@@ -153,13 +136,15 @@ void Kernels::filter(int index, const float* values, int channels, bool transpos
   const Filter& filter = best_filter();
   const int vectors = (channels + kLanes - 1) / kLanes;
   const size_t row_floats = size_t(vectors) * kLanes;
+  Reading reading;
+  reading.all = reading.classes = channels;
   Kernel kernel = kernel_of(sides_[index], transpose);
   const Lattice& lattice = *kernel.lattice;
+  check_memory(2.0 * double(lattice.rows * row_floats), 2, channels);
   Buffer<float> rows[2], scratch;
   for (int side = 0; side < 2; ++side) rows[side].allocate(*pool_, lattice.rows * row_floats, 21 * side);
   const size_t scratch_floats = filter.scratch_rows * row_floats;
   scratch.allocate(*pool_, threads_ * scratch_floats);
-  kernel.weight = 1;
   kernel.splat = rows[0].data();
   Team team(threads_);
   team.run([&](int thread) {
@@ -171,6 +156,7 @@ void Kernels::filter(int index, const float* values, int channels, bool transpos
     pass.kernel_count = 1;
     pass.classes = channels;
     pass.vectors = vectors;
+    pass.reading = &reading;
     pass.start = values;
     pass.splat = true;
     clear(mine.splat, row_floats, lattice, thread, threads_);
@@ -187,12 +173,68 @@ void Kernels::filter(int index, const float* values, int channels, bool transpos
   });
 }
 
+// Classes that take part, ascending; all of them where leaving some out would save nothing. False where the values are no
+// probabilities.
+bool Kernels::choose_classes(const Request& request, std::vector<int32_t>& columns) const {
+  columns.clear();
+  double reach = 0;
+  bool own_label_only = !request.start && request.iterations > 0;
+  for (size_t k = 0; k < request.terms.size(); ++k) {
+    const Term& term = request.terms[k];
+    double cost = 1;
+    if (term.cost && term.diagonal) cost = *std::max_element(term.cost, term.cost + request.classes,
+                                                             [](float a, float b) { return std::fabs(a) < std::fabs(b); });
+    reach += std::fabs(term.weight * cost) * sides_[k].reach;
+    if (term.weight && term.cost) own_label_only = own_label_only && term.diagonal;
+  }
+  if (!(request.prune > 0) || !own_label_only || request.classes <= kLanes) return true;
+  const Filter& filter = best_filter();
+  const size_t padded = size_t((request.classes + kLanes - 1) / kLanes) * kLanes;
+  Buffer<float> found, scratch;
+  found.allocate(*pool_, threads_ * padded);
+  scratch.allocate(*pool_, threads_ * filter.scratch_rows * padded);
+  Reading reading;
+  reading.values = request.values;
+  reading.probabilities = request.probabilities;
+  reading.all = reading.classes = request.classes;
+  std::atomic<bool> good{true};
+  Team team(threads_);
+  team.run([&](int thread) {
+    if (!filter.peaks(reading, found.data() + thread * padded, scratch.data() + thread * filter.scratch_rows * padded,
+                      share(walk_.pixel.size(), thread, threads_)))
+      good = false;
+  });
+  std::vector<float> peaks(found.data(), found.data() + request.classes);
+  for (int thread = 1; thread < threads_; ++thread)
+    for (int c = 0; c < request.classes; ++c) peaks[c] = std::max(peaks[c], found[thread * padded + c]);
+  columns = contenders(peaks, reach, request.prune);
+  return good;
+}
+
 bool Kernels::infer(const Request& request) const {
   const Filter& filter = best_filter();
-  const int vectors = (request.classes + kLanes - 1) / kLanes;
+  std::vector<int32_t> columns, left_out;
+  if (!choose_classes(request, columns)) return false;
+  Reading reading;
+  reading.values = request.values;
+  reading.probabilities = request.probabilities;
+  reading.all = request.classes;
+  reading.classes = columns.empty() ? request.classes : int(columns.size());
+  if (!columns.empty()) {
+    for (int c = 0; c < request.classes; ++c)
+      if (!std::binary_search(columns.begin(), columns.end(), c)) left_out.push_back(c);
+    reading.columns = columns.data();
+    reading.left_out = left_out.data();
+  }
+  const int vectors = (reading.classes + kLanes - 1) / kLanes;
   const size_t channels = size_t(vectors) * kLanes;
-  Buffer<float> logits, scratch;
+  double row_floats = double(walk_.pixel.size() * channels);
+  for (size_t k = 0; k < request.terms.size(); ++k)
+    if (request.terms[k].weight) row_floats += 2.0 * double(sides_[k].lattice.rows * channels);
+  check_memory(row_floats, 2, request.classes);
+  Buffer<float> logits, rest, scratch;
   logits.allocate(*pool_, walk_.pixel.size() * channels);
+  if (reading.columns) rest.allocate(*pool_, walk_.pixel.size());
   const size_t scratch_floats = filter.scratch_rows * channels;
   scratch.allocate(*pool_, threads_ * scratch_floats);
   std::vector<Kernel> kernels;
@@ -202,13 +244,13 @@ bool Kernels::infer(const Request& request) const {
     const Term& term = request.terms[k];
     if (term.weight == 0) continue;
     Kernel kernel = kernel_of(sides_[k], false);
-    kernel.weight = term.weight;
+    kernel.weight *= term.weight * kLog2E;
     kernel.diagonal = term.diagonal;
     if (term.cost) {
       Buffer<float>& padded = costs[term.cost];
       if (!padded.data()) {
-        padded.allocate(*pool_, (term.diagonal ? 1 : request.classes) * channels);
-        pad_cost(term, request.classes, channels, padded.data());
+        padded.allocate(*pool_, (term.diagonal ? 1 : reading.classes) * channels);
+        pad_cost(term, reading, channels, padded.data());
       }
       kernel.cost = padded.data();
     }
@@ -223,20 +265,18 @@ bool Kernels::infer(const Request& request) const {
   Team team(threads_);
   team.run([&](int thread) {
     const Range positions{walk_.first[thread], walk_.first[thread + 1]};
-    if (request.probabilities) {
-      if (!filter.read_probabilities(walk_, request.values, request.classes, vectors, logits.data(), positions))
-        good = false;
-    } else {
-      filter.read_unary(walk_, request.values, request.classes, vectors, logits.data(), positions);
-    }
+    if (!filter.read(reading, walk_, vectors, logits.data(), rest.data(), positions)) good = false;
     PixelPass pass;
     std::vector<Kernel> mine = kernels;
     pass.walk = &walk_;
     pass.kernels = mine.data();
     pass.kernel_count = used;
-    pass.classes = request.classes;
+    pass.classes = reading.classes;
     pass.vectors = vectors;
     pass.logits = logits.data();
+    pass.rest = rest.data();
+    pass.reading = &reading;
+    pass.score_unit = kLn2;
     std::vector<float*> spare(used);
     for (int k = 0; k < used; ++k) {
       mine[k].splat = rows[0][k].data();

@@ -19,7 +19,8 @@ class Kernels {
     Normalization normalization = Normalization::kSymmetric;
   };
   // `walk` gives the samples' order, as many threads as it has stretches. What the features point to is read here only.
-  Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool> pool);
+  // Where more than `memory_limit` bytes would be needed, here or later, std::invalid_argument tells so instead.
+  Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool> pool, double memory_limit);
 
   struct Term {                            // what one kernel adds to the energy
     float weight = 0;
@@ -32,6 +33,7 @@ class Kernels {
     int classes = 0;
     std::vector<Term> terms;               // one for each kernel
     int iterations = 0;
+    double prune = 0;                      // share of a pixel's probability that leaving classes out may move
     const float* start = nullptr;          // [pixels, classes] beliefs to go on from, or nullptr: the values'
     float* beliefs = nullptr;              // [pixels, classes]
     float* score_trace = nullptr;          // [iterations + 1, pixels, classes] or nullptr, with belief_trace
@@ -48,6 +50,7 @@ class Kernels {
 
   int count() const { return int(sides_.size()); }
   size_t pixels() const { return walk_.pixel.size(); }
+  float reach(int kernel) const { return sides_[kernel].reach; }  // largest row sum of the normalised matrix
   size_t points(int kernel) const { return sides_[kernel].lattice.points; }
 
  private:
@@ -55,15 +58,26 @@ class Kernels {
     Lattice lattice;
     Normalization normalization;
     Buffer<float> norm;                    // [positions], unless there is no normalisation
+    float reach = 1;                       // largest row sum of the normalised matrix
+    std::vector<float> largest;            // the same by thread
   };
   void normalise(Side& side, Buffer<float>& rows, int thread, Team& team);
+  bool choose_classes(const Request& request, std::vector<int32_t>& columns) const;
   Kernel kernel_of(const Side& side, bool transpose) const;
+
+  // rows: [rows, channels] floats of all buffers together; maps: [pixels, classes] ones of the caller.
+  void check_memory(double row_floats, double maps, int classes) const;
 
   std::shared_ptr<Pool> pool_;             // first in, last out: the buffers below return their blocks to it
   Walk walk_;
   int threads_;
+  double memory_limit_;
+  double built_ = 0;                       // bytes of the lattices
   std::deque<Side> sides_;
 };
+
+// A lattice's bytes a sample while it is built, at most about.
+double building_bytes(int dims);
 
 int usable_threads(int threads, size_t pixels, size_t parts);
 

@@ -22,7 +22,11 @@ CRF_INLINE IntVec as_int(Vec v) {
 CRF_INLINE Vec choose(IntVec mask, Vec a, Vec b) {
   return as_float((as_int(a) & mask) | (as_int(b) & (splat_int(-1) - mask)));
 }
+#ifndef CRF_LARGER
 CRF_INLINE Vec larger(Vec a, Vec b) { return choose(a > b, a, b); }
+#else
+CRF_INLINE Vec larger(Vec a, Vec b) { return CRF_LARGER(a, b); }
+#endif
 CRF_INLINE float largest(Vec v) {
   float x[kLanes];
   std::memcpy(x, &v, sizeof v);
@@ -30,31 +34,46 @@ CRF_INLINE float largest(Vec v) {
     for (int i = 0; i < half; ++i) x[i] = x[i] > x[i + half] ? x[i] : x[i + half];
   return x[0];
 }
-CRF_INLINE float sum(Vec v) {
-  float x[kLanes];
-  std::memcpy(x, &v, sizeof v);
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) x[i] += x[i + half];
-  return x[0];
-}
 
-// exp(x) for x <= 0, relative error 2e-7; 0 below -87. Cephes' polynomial on [-ln 2 / 2, ln 2 / 2].
-CRF_INLINE Vec exp_negative(Vec x) {
-  x = larger(x, splat(-88.0f));
-  const Vec magic = splat(12582912.0f);
-  const Vec shifted = x * splat(1.44269504088896341f) + magic;  // low bits: the nearest whole power of 2
-  const Vec n = shifted - magic;
-  const Vec r = (x - n * splat(0.693359375f)) + n * splat(2.12194440e-4f);
-  Vec p = splat(1.9875691500e-4f);
-  p = p * r + splat(1.3981999507e-3f);
-  p = p * r + splat(8.3334519073e-3f);
-  p = p * r + splat(4.1665795894e-2f);
-  p = p * r + splat(1.6666665459e-1f);
-  p = p * r + splat(5.0000001201e-1f);
-  p = p * (r * r) + r + splat(1.0f);
-  const IntVec exponent = as_int(shifted) - splat_int(0x4B400000 - 127);
-  const Vec power = as_float(exponent * splat_int(1 << 23));
-  return choose(x > splat(-87.0f), p * power, splat(0.0f));
+// The sum of each of eight Vecs, as one.
+#if defined(CRF_SHUFFLE)
+CRF_INLINE Vec sums_of(const Vec* t) {
+  Vec pair[4], four[2];
+  CRF_UNROLL
+  for (int i = 0; i < 4; ++i)
+    pair[i] = CRF_SHUFFLE(t[2 * i], t[2 * i + 1], 0, 8, 1, 9, 4, 12, 5, 13) +
+              CRF_SHUFFLE(t[2 * i], t[2 * i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  CRF_UNROLL
+  for (int i = 0; i < 2; ++i)
+    four[i] = CRF_SHUFFLE(pair[2 * i], pair[2 * i + 1], 0, 1, 8, 9, 4, 5, 12, 13) +
+              CRF_SHUFFLE(pair[2 * i], pair[2 * i + 1], 2, 3, 10, 11, 6, 7, 14, 15);
+  return CRF_SHUFFLE(four[0], four[1], 0, 1, 2, 3, 8, 9, 10, 11) + CRF_SHUFFLE(four[0], four[1], 4, 5, 6, 7, 12, 13, 14, 15);
+}
+#else
+CRF_INLINE Vec sums_of(const Vec* t) {
+  Vec total;
+  for (int i = 0; i < kLanes; ++i) {
+    float x[kLanes];
+    std::memcpy(x, &t[i], sizeof x);
+    total[i] = ((x[0] + x[2]) + (x[1] + x[3])) + ((x[4] + x[6]) + (x[5] + x[7]));
+  }
+  return total;
+}
+#endif
+
+// 2^x for x <= 126, relative error 2e-7; 2^-126 below that. A minimax polynomial on [-1/2, 1/2].
+CRF_INLINE Vec exp2_of(Vec x) {
+  x = larger(x, splat(-126.0f));
+  const Vec magic = splat(12582912.0f);  // its sum's low bits are the nearest whole number
+  const Vec shifted = x + magic;
+  const Vec r = x - (shifted - magic);
+  Vec p = splat(1.3276472028e-3f);
+  p = p * r + splat(9.6755414798e-3f);
+  p = p * r + splat(5.5507132747e-2f);
+  p = p * r + splat(2.4022119721e-1f);
+  p = p * r + splat(6.9314696706e-1f);
+  p = p * r + splat(1.0f);
+  return as_float(as_int(p) + as_int(shifted) * splat_int(1 << 23));
 }
 
 // log(x) for normal positive x, absolute error 1e-7 near 1. Cephes' polynomial.
@@ -85,35 +104,107 @@ CRF_INLINE void read_padded(const float* row, int classes, int vector, float pad
   for (int i = 0; i < kLanes; ++i) eight[i] = i < count ? row[vector * kLanes + i] : padding;
 }
 
-static bool read_probabilities(const Walk& walk, const float* probabilities, int classes, int vectors, float* logits,
-                               Range positions) {
+CRF_INLINE Vec log2_of(Vec p) { return log_positive(larger(p, splat(kLeast))) * splat(kLog2E); }
+
+// Eight of the classes left out, from `index` on: their logarithms.
+CRF_INLINE Vec left_out_logits(const Reading& reading, const float* row, int index) {
+  const int count = reading.all - reading.classes - index;
+  alignas(32) float eight[kLanes];
+  for (int i = 0; i < kLanes; ++i) {
+    const float value = i < count ? row[reading.left_out[index + i]] : 0.0f;
+    eight[i] = reading.probabilities ? value : value * -kLog2E;
+  }
+  Vec logits = reading.probabilities ? log2_of(load(eight)) : load(eight);
+  for (int i = count > 0 ? count : 0; i < kLanes; ++i) logits[i] = kPadding;
+  return logits;
+}
+
+// log2 of the sum of 2^x over the classes left out.
+CRF_INLINE float rest_of(const Reading& reading, const float* row) {
+  const int count = reading.all - reading.classes;
+  if (reading.probabilities) {
+    float sum = 0;
+    for (int i = 0; i < count; ++i) sum += row[reading.left_out[i]] > kLeast ? row[reading.left_out[i]] : kLeast;
+    return log2_of(splat(sum))[0];
+  }
+  Vec top = splat(kPadding), total = splat(0.0f);
+  for (int i = 0; i < count; i += kLanes) top = larger(top, left_out_logits(reading, row, i));
+  const float highest = largest(top);
+  for (int i = 0; i < count; i += kLanes) total += exp2_of(left_out_logits(reading, row, i) - splat(highest));
+  const Vec totals[kLanes] = {total, total, total, total, total, total, total, total};
+  return highest + log2_of(sums_of(totals))[0];
+}
+
+static bool read(const Reading& reading, const Walk& walk, int vectors, float* logits, float* rest, Range positions) {
   IntVec good = splat_int(-1), negative = splat_int(0);
-  const int whole = classes / kLanes;
+  const int classes = reading.classes, whole = reading.columns ? 0 : classes / kLanes;
   for (size_t at = positions.begin; at < positions.end; ++at) {
-    const float* row = probabilities + size_t(walk.pixel[at]) * classes;
+    const float* row = reading.values + size_t(walk.pixel[at]) * reading.all;
     float* out = logits + at * vectors * kLanes;
     for (int v = 0; v < vectors; ++v) {
       alignas(32) float eight[kLanes];
-      if (v >= whole) read_padded(row, classes, v, 1.0f, eight);
-      const Vec p = v < whole ? load(row + v * kLanes) : load(eight);
-      good = good & (p < splat(1.001f));  // false for NaN as well
-      negative = negative | (p < splat(0.0f));
-      store(out + v * kLanes, log_positive(larger(p, splat(1e-8f))));
+      if (reading.columns)
+        for (int i = 0; i < kLanes; ++i) eight[i] = v * kLanes + i < classes ? row[reading.columns[v * kLanes + i]] : 1.0f;
+      else if (v >= whole)
+        read_padded(row, classes, v, 1.0f, eight);
+      const Vec x = v < whole ? load(row + v * kLanes) : load(eight);
+      if (reading.probabilities) {
+        good = good & (x < splat(1.001f));  // false for NaN as well
+        negative = negative | (x < splat(0.0f));
+        store(out + v * kLanes, log2_of(x));
+      } else {
+        store(out + v * kLanes, x * splat(-kLog2E));
+      }
     }
     for (int c = classes; c < vectors * kLanes; ++c) out[c] = kPadding;
+    if (reading.columns) rest[at] = rest_of(reading, row);
   }
   for (int i = 0; i < kLanes; ++i)
     if (!good[i] || negative[i]) return false;
   return true;
 }
 
-static void read_unary(const Walk& walk, const float* unary, int classes, int vectors, float* logits,
-                       Range positions) {
-  for (size_t at = positions.begin; at < positions.end; ++at) {
-    const float* row = unary + size_t(walk.pixel[at]) * classes;
-    float* out = logits + at * vectors * kLanes;
-    for (int c = 0; c < vectors * kLanes; ++c) out[c] = c < classes ? -row[c] : kPadding;
+// Eight rows at a time, for their sums; what comes behind the last is taken as the last again.
+static bool peaks(const Reading& reading, float* peaks, float* scratch, Range pixels) {
+  const int vectors = (reading.all + kLanes - 1) / kLanes, whole = reading.all / kLanes;
+  IntVec good = splat_int(-1), negative = splat_int(0);
+  for (int v = 0; v < vectors; ++v) store(peaks + v * kLanes, splat(0.0f));
+  for (size_t first = pixels.begin; first < pixels.end; first += kLanes) {
+    Vec totals[kLanes];
+    for (int i = 0; i < kLanes; ++i) {
+      const size_t pixel = first + i < pixels.end ? first + i : pixels.end - 1;
+      const float* row = reading.values + pixel * reading.all;
+      float* values = scratch + size_t(i) * vectors * kLanes;
+      Vec top = splat(kPadding);
+      for (int v = 0; v < vectors; ++v) {
+        alignas(32) float eight[kLanes];
+        if (v >= whole) read_padded(row, reading.all, v, reading.probabilities ? 0.0f : -kPadding, eight);
+        const Vec x = v < whole ? load(row + v * kLanes) : load(eight);
+        if (reading.probabilities) {
+          good = good & (x < splat(1.001f));
+          negative = negative | (x < splat(0.0f));
+          store(values + v * kLanes, larger(x, splat(kLeast)));
+        } else {
+          store(values + v * kLanes, x * splat(-kLog2E));
+          top = larger(top, x * splat(-kLog2E));
+        }
+      }
+      if (!reading.probabilities) {
+        top = splat(largest(top));
+        for (int v = 0; v < vectors; ++v) store(values + v * kLanes, exp2_of(load(values + v * kLanes) - top));
+      }
+      totals[i] = splat(0.0f);
+      for (int v = 0; v < vectors; ++v) totals[i] += load(values + v * kLanes);
+    }
+    const Vec scale = splat(1.0f) / sums_of(totals);
+    for (int i = 0; i < kLanes; ++i)
+      for (int v = 0; v < vectors; ++v)
+        store(peaks + v * kLanes, larger(load(peaks + v * kLanes),
+                                         load(scratch + (size_t(i) * vectors + v) * kLanes) * splat(scale[i])));
   }
+  for (int i = 0; i < kLanes; ++i)
+    if (!good[i] || negative[i]) return false;
+  return true;
 }
 
 // V is the number of vectors in a row where it is known at compile time, else 0.
@@ -150,89 +241,82 @@ static void blur(const Lattice& lattice, int axis, const float* from, float* to,
   }
 }
 
-// C is the number of corners where it is known at compile time, else 0.
-template <int V, int C>
-CRF_INLINE void slice_kernel(const Kernel& kernel, size_t at, int n, float* message) {
+// B vectors of a row from `column` on, C corners where their number is known at compile time, else 0.
+template <int B, int C>
+CRF_INLINE void slice_block(const Kernel& kernel, size_t at, size_t row_floats, size_t column, const float* from, float* to) {
   const int corners = C ? C : kernel.lattice->corners;
   const int32_t* offset = kernel.lattice->offsets.data() + at * corners;
   const float* weight = kernel.lattice->weights.data() + at * corners;
-  const float factor = kernel.weight * kernel.lattice->alpha() * (kernel.after ? kernel.after[at] : 1.0f);
-  if (V) {
-    Vec sliced[V ? V : 1];
-    {
-      const float* row = kernel.filtered + size_t(offset[0]) * n * kLanes;
-      const Vec share = splat(weight[0] * factor);
-      CRF_UNROLL
-      for (int v = 0; v < V; ++v) sliced[v] = share * load(row + v * kLanes);
-    }
+  const float* filtered = kernel.filtered + column;
+  Vec sum[B];
+  {
+    const float* row = filtered + size_t(offset[0]) * row_floats;
+    const Vec share = splat(weight[0]);
     CRF_UNROLL
-    for (int c = 1; c < corners; ++c) {
-      const float* row = kernel.filtered + size_t(offset[c]) * n * kLanes;
-      const Vec share = splat(weight[c] * factor);
-      CRF_UNROLL
-      for (int v = 0; v < V; ++v) sliced[v] = sliced[v] + share * load(row + v * kLanes);
-    }
-    CRF_UNROLL
-    for (int v = 0; v < V; ++v) store(message + v * kLanes, load(message + v * kLanes) + sliced[v]);
-  } else {
-    for (int c = 0; c < corners; ++c) {
-      const float* row = kernel.filtered + size_t(offset[c]) * n * kLanes;
-      const Vec share = splat(weight[c] * factor);
-      for (int v = 0; v < n; ++v) store(message + v * kLanes, load(message + v * kLanes) + share * load(row + v * kLanes));
-    }
+    for (int v = 0; v < B; ++v) sum[v] = share * load(row + v * kLanes);
   }
+  CRF_UNROLL
+  for (int c = 1; c < corners; ++c) {
+    const float* row = filtered + size_t(offset[c]) * row_floats;
+    const Vec share = splat(weight[c]);
+    CRF_UNROLL
+    for (int v = 0; v < B; ++v) sum[v] = sum[v] + share * load(row + v * kLanes);
+  }
+  const Vec factor = splat(kernel.weight * (kernel.after ? kernel.after[at] : 1.0f));
+  CRF_UNROLL
+  for (int v = 0; v < B; ++v) store(to + column + v * kLanes, load(from + column + v * kLanes) + factor * sum[v]);
 }
 
-template <int V, int C>
-CRF_INLINE void splat_kernel(const Kernel& kernel, size_t at, int n, const float* beliefs) {
+template <int B, int C>
+CRF_INLINE void splat_block(const Kernel& kernel, size_t at, size_t row_floats, size_t column, const float* beliefs, float scale) {
   const int corners = C ? C : kernel.lattice->corners;
   const int32_t* offset = kernel.lattice->offsets.data() + at * corners;
   const float* weight = kernel.lattice->weights.data() + at * corners;
-  const float factor = kernel.before ? kernel.before[at] : 1.0f;
+  const Vec factor = splat(kernel.before ? scale * kernel.before[at] : scale);
+  Vec belief[B];
+  CRF_UNROLL
+  for (int v = 0; v < B; ++v) belief[v] = factor * load(beliefs + column + v * kLanes);
   CRF_UNROLL
   for (int c = 0; c < corners; ++c) {
-    float* row = kernel.splat + size_t(offset[c]) * n * kLanes;
-    const Vec share = splat(weight[c] * factor);
+    float* row = kernel.splat + size_t(offset[c]) * row_floats + column;
+    const Vec share = splat(weight[c]);
     CRF_UNROLL
-    for (int v = 0; v < n; ++v) store(row + v * kLanes, load(row + v * kLanes) + share * load(beliefs + v * kLanes));
+    for (int v = 0; v < B; ++v) store(row + v * kLanes, load(row + v * kLanes) + share * belief[v]);
   }
 }
 
-CRF_INLINE void write_tight(float* row, const float* values, int classes) {
-  const int whole = classes / kLanes * kLanes;
-  for (int c = 0; c < whole; c += kLanes) store(row + c, load(values + c));
-  for (int c = whole; c < classes; ++c) row[c] = values[c];
-}
-
-CRF_INLINE void softmax(float* values, int n) {
-  Vec highest = load(values);
-  CRF_UNROLL
-  for (int v = 1; v < n; ++v) highest = larger(highest, load(values + v * kLanes));
-  const Vec top = splat(largest(highest));
-  Vec total = splat(0.0f);
-  CRF_UNROLL
-  for (int v = 0; v < n; ++v) {
-    const Vec power = exp_negative(load(values + v * kLanes) - top);
-    total += power;
-    store(values + v * kLanes, power);
+// Calls block<B>(column) over a row of n vectors: all at once where V tells n, else four by four.
+template <int V, class Block> CRF_INLINE void by_blocks(int n, const Block& block) {
+  if constexpr (V > 0) {
+    block(std::integral_constant<int, V>(), 0);
+  } else {
+    int v = 0;
+    for (; v + 4 <= n; v += 4) block(std::integral_constant<int, 4>(), size_t(v) * kLanes);
+    for (; v < n; ++v) block(std::integral_constant<int, 1>(), size_t(v) * kLanes);
   }
-  const Vec scale = splat(1.0f / sum(total));
-  CRF_UNROLL
-  for (int v = 0; v < n; ++v) store(values + v * kLanes, load(values + v * kLanes) * scale);
 }
 
-// Positions go through in small groups, one step after the other, so that the processor always has several
-// independent ones under way: the chain slice, maximum, exp, sum, divide of a single one is long.
-constexpr int kGroup = 8;
-constexpr size_t kScratchRows = 2 * kGroup;
+template <int V, int C>
+CRF_INLINE void slice_kernel(const Kernel& kernel, size_t at, int n, const float* from, float* to) {
+  by_blocks<V>(n, [&](auto block, size_t column) {
+    slice_block<decltype(block)::value, C>(kernel, at, size_t(n) * kLanes, column, from, to);
+  });
+}
 
-template <int V>
-CRF_INLINE void slice_any(const Kernel& kernel, size_t at, int n, float* into) {
+template <int V> CRF_INLINE void slice_any(const Kernel& kernel, size_t at, int n, const float* from, float* to) {
   switch (kernel.lattice->corners) {
-    case 6: return slice_kernel<V, 6>(kernel, at, n, into);
-    case 3: return slice_kernel<V, 3>(kernel, at, n, into);
-    default: return slice_kernel<V, 0>(kernel, at, n, into);
+    case 6: return slice_kernel<V, 6>(kernel, at, n, from, to);
+    case 3: return slice_kernel<V, 3>(kernel, at, n, from, to);
+    default: return slice_kernel<V, 0>(kernel, at, n, from, to);
   }
+}
+
+template <int V, int C>
+CRF_INLINE void splat_group(const Kernel& kernel, size_t first, int count, int n, const float* group, const float* scales) {
+  for (int i = 0; i < count; ++i)
+    by_blocks<V>(n, [&](auto block, size_t column) {
+      splat_block<decltype(block)::value, C>(kernel, first + i, size_t(n) * kLanes, column, group + i * n * kLanes, scales[i]);
+    });
 }
 
 CRF_INLINE void take_cost(const Kernel& kernel, int classes, int n, const float* message, float* values) {
@@ -249,59 +333,147 @@ CRF_INLINE void take_cost(const Kernel& kernel, int classes, int n, const float*
 
 template <int V>
 CRF_INLINE void slice_position(const PixelPass& pass, size_t at, int n, float* values, float* message) {
-  const float* logits = pass.logits + at * n * kLanes;
-  CRF_UNROLL
-  for (int v = 0; v < n; ++v) store(values + v * kLanes, pass.logits ? load(logits + v * kLanes) : splat(0.0f));
+  const float* from = pass.logits + at * n * kLanes;
+  if (!pass.logits || !pass.slice || !pass.kernel_count || pass.kernels[0].cost) {
+    CRF_UNROLL
+    for (int v = 0; v < n; ++v) store(values + v * kLanes, pass.logits ? load(from + v * kLanes) : splat(0.0f));
+    from = values;
+  }
   if (!pass.slice) return;
   const float* cost = nullptr;  // of what is in `message`: kernels in a row with the same cost are added up before it
   for (int k = 0; k < pass.kernel_count; ++k) {
     const Kernel& kernel = pass.kernels[k];
     if (!kernel.cost) {
-      slice_any<V>(kernel, at, n, values);
+      slice_any<V>(kernel, at, n, from, values);
+      from = values;
       continue;
     }
     if (kernel.cost != cost)
       for (int v = 0; v < n; ++v) store(message + v * kLanes, splat(0.0f));
     cost = kernel.cost;
-    slice_any<V>(kernel, at, n, message);
+    slice_any<V>(kernel, at, n, message, message);
     if (k + 1 == pass.kernel_count || pass.kernels[k + 1].cost != cost) take_cost(kernel, pass.classes, n, message, values);
   }
 }
 
-template <int V, int C>
-CRF_INLINE void splat_group(const Kernel& kernel, size_t first, int count, int n, const float* group) {
-  for (int i = 0; i < count; ++i) splat_kernel<V, C>(kernel, first + i, n, group + i * n * kLanes);
+// Positions go through in groups of eight, one step after the other, so that the processor always has several independent
+// ones under way: the chain slice, exp, sum, divide of a single one is long.
+constexpr int kGroup = kLanes;
+constexpr size_t kScratchRows = kGroup + 1;
+
+// Scores to powers of 2, in place; their sums' reciprocals to `scales`. False, with the values spoilt, where a score is too
+// high or all are too low for that.
+CRF_INLINE bool powers(float* group, int count, int n, const float* rest, float* scales) {
+  Vec top = splat(kPadding), totals[kGroup];
+  CRF_UNROLL
+  for (int i = 0; i < kGroup; ++i) {
+    totals[i] = splat(1.0f / kLanes);
+    if (i >= count) continue;
+    float* values = group + i * n * kLanes;
+    Vec total = splat(0.0f);
+    CRF_UNROLL
+    for (int v = 0; v < n; ++v) {
+      const Vec x = load(values + v * kLanes);
+      top = larger(top, x);
+      const Vec power = exp2_of(x);
+      total += power;
+      store(values + v * kLanes, power);
+    }
+    totals[i] = total;
+  }
+  Vec sums = sums_of(totals);
+  if (rest) {
+    alignas(32) float eight[kLanes];
+    if (count < kGroup) read_padded(rest, count, 0, 0.0f, eight);
+    const Vec x = count < kGroup ? load(eight) : load(rest);
+    top = larger(top, x);
+    sums += exp2_of(x);
+  }
+  store(scales, splat(1.0f) / sums);
+  return !(largest(top) > 100.0f || largest(splat(0.0f) - sums) > -1e-18f);
+}
+
+// The same by way of each position's highest score, which goes to `tops`.
+template <int V>
+static void safe_powers(const PixelPass& pass, size_t first, int count, int n, float* group, float* message, float* tops,
+                        float* scales) {
+  for (int i = 0; i < count; ++i) {
+    float* values = group + i * n * kLanes;
+    slice_position<V>(pass, first + i, n, values, message);
+    Vec top = splat(pass.rest ? pass.rest[first + i] : kPadding);
+    for (int v = 0; v < n; ++v) top = larger(top, load(values + v * kLanes));
+    tops[i] = largest(top);
+    for (int v = 0; v < n; ++v) store(values + v * kLanes, load(values + v * kLanes) - splat(tops[i]));
+    const float rest = pass.rest ? pass.rest[first + i] - tops[i] : 0.0f;
+    powers(values, 1, n, pass.rest ? &rest : nullptr, message);
+    scales[i] = message[0];
+  }
+}
+
+// All classes of a picture's row from those that take part.
+CRF_INLINE void write_row(const Reading& reading, const float* values, float* row) {
+  if (reading.columns) {
+    for (int c = 0; c < reading.classes; ++c) row[reading.columns[c]] = values[c];
+    return;
+  }
+  const int whole = reading.classes / kLanes * kLanes;
+  for (int c = 0; c < whole; c += kLanes) store(row + c, load(values + c));
+  for (int c = whole; c < reading.classes; ++c) row[c] = values[c];
+}
+
+CRF_INLINE void write_left_out(const Reading& reading, const float* unary, bool scores, float top, float scale, float* row) {
+  for (int i = 0; i < reading.all - reading.classes; i += kLanes) {
+    const Vec logits = left_out_logits(reading, unary, i);
+    const Vec value = scores ? logits * splat(kLn2) : exp2_of(logits - splat(top)) * splat(scale);
+    for (int j = 0; j < kLanes && i + j < reading.all - reading.classes; ++j) row[reading.left_out[i + j]] = value[j];
+  }
+}
+
+// Beliefs or scores of a group to the picture.
+CRF_INLINE void write_group(const PixelPass& pass, size_t first, int count, int n, const float* group, const float* tops,
+                            const float* scales, bool scores, float* message) {
+  const Reading& reading = *pass.reading;
+  for (int i = 0; i < count; ++i) {
+    const size_t pixel = size_t(pass.walk->pixel[first + i]) * reading.all;
+    const float* values = group + i * n * kLanes;
+    float* row = (scores ? pass.scores : pass.beliefs) + pixel;
+    const Vec factor = splat(scores ? pass.score_unit : scales[i]);
+    for (int v = 0; v < n; ++v) store(message + v * kLanes, load(values + v * kLanes) * factor);
+    write_row(reading, message, row);
+    if (reading.columns) write_left_out(reading, reading.values + pixel, scores, tops[i], scales[i], row);
+  }
 }
 
 template <int V> static void pixel_rows(const PixelPass& pass, Range positions, float* scratch) {
   const int n = V ? V : pass.vectors;
   alignas(64) float fixed[(V ? V : 1) * kLanes * kScratchRows];
+  alignas(32) float scales[kGroup], tops[kGroup];
   float* const group = V ? fixed : scratch;
   float* const message = group + kGroup * n * kLanes;
   for (size_t first = positions.begin; first < positions.end; first += kGroup) {
     const int count = int(positions.end - first < kGroup ? positions.end - first : kGroup);
-    auto picture = [&](float* map, int i) { return map + size_t(pass.walk->pixel[first + i]) * pass.classes; };
     if (pass.start) {
+      store(scales, splat(1.0f));
       for (int i = 0; i < count; ++i)
         for (int v = 0; v < n; ++v)
           read_padded(pass.start + size_t(pass.walk->pixel[first + i]) * pass.classes, pass.classes, v, 0.0f,
                       group + (i * n + v) * kLanes);
     } else {
       for (int i = 0; i < count; ++i) slice_position<V>(pass, first + i, n, group + i * n * kLanes, message);
-      if (pass.scores)
-        for (int i = 0; i < count; ++i) write_tight(picture(pass.scores, i), group + i * n * kLanes, pass.classes);
+      if (pass.scores) write_group(pass, first, count, n, group, tops, scales, true, message);
       if (!pass.beliefs && !pass.splat) continue;
-      for (int i = 0; i < count; ++i) softmax(group + i * n * kLanes, n);
+      store(tops, splat(0.0f));
+      if (!powers(group, count, n, pass.rest ? pass.rest + first : nullptr, scales))
+        safe_powers<V>(pass, first, count, n, group, message, tops, scales);
     }
-    if (pass.beliefs)
-      for (int i = 0; i < count; ++i) write_tight(picture(pass.beliefs, i), group + i * n * kLanes, pass.classes);
+    if (pass.beliefs) write_group(pass, first, count, n, group, tops, scales, false, message);
     if (!pass.splat) continue;
     for (int k = 0; k < pass.kernel_count; ++k) {
       const Kernel kernel = pass.kernels[k];
       switch (kernel.lattice->corners) {
-        case 6: splat_group<V, 6>(kernel, first, count, n, group); break;
-        case 3: splat_group<V, 3>(kernel, first, count, n, group); break;
-        default: splat_group<V, 0>(kernel, first, count, n, group);
+        case 6: splat_group<V, 6>(kernel, first, count, n, group, scales); break;
+        case 3: splat_group<V, 3>(kernel, first, count, n, group, scales); break;
+        default: splat_group<V, 0>(kernel, first, count, n, group, scales);
       }
     }
   }

@@ -3,6 +3,7 @@
 #include "filter.h"
 
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
+#include <immintrin.h>
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
@@ -13,7 +14,9 @@
 #endif
 namespace crf {
 namespace avx2 {
+#define CRF_LARGER(a, b) Vec(_mm256_max_ps(__m256(a), __m256(b)))
 #include "filter.inl"
+#undef CRF_LARGER
 }
 }  // namespace crf
 #if defined(__clang__)
@@ -25,7 +28,7 @@ namespace avx2 {
 namespace crf {
 bool supports_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 const Filter& avx2_filter() {
-  static const Filter filter{"avx2", avx2::kScratchRows, avx2::read_probabilities, avx2::read_unary, avx2::blur, avx2::pixels};
+  static const Filter filter{"avx2", avx2::kScratchRows, avx2::read, avx2::peaks, avx2::blur, avx2::pixels};
   return filter;
 }
 }  // namespace crf

@@ -7,8 +7,7 @@ namespace baseline {
 }
 
 const Filter& baseline_filter() {
-  static const Filter filter{"baseline", baseline::kScratchRows, baseline::read_probabilities, baseline::read_unary, baseline::blur,
-                             baseline::pixels};
+  static const Filter filter{"baseline", baseline::kScratchRows, baseline::read, baseline::peaks, baseline::blur, baseline::pixels};
   return filter;
 }
 

@@ -17,44 +17,71 @@ class Pool {
   Pool() = default;
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
-  ~Pool() {
-    for (auto& block : free_) ::operator delete(block.second, std::align_val_t(kAlignment));
-  }
+  ~Pool() { release_idle(); }
 
-  // A block of at least `bytes`; sizes are powers of two, what is never touched takes no memory.
+  // A block of at least `bytes`; sizes are powers of two, what is never touched takes no memory. Throws std::bad_alloc, and
+  // has then changed nothing.
   void* take(size_t bytes, size_t* size) {
     *size = kAlignment;
     while (*size < bytes) *size *= 2;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      in_use_ += *size;
-      peak_ = std::max(peak_, in_use_);
-      auto found = free_.find(*size);
-      if (found != free_.end()) {
-        void* block = found->second;
-        free_.erase(found);
-        idle_ -= *size;
-        return block;
-      }
+    std::lock_guard<std::mutex> lock(mutex_);
+    auto found = free_.find(*size);
+    void* block;
+    if (found != free_.end()) {
+      block = found->second;
+      free_.erase(found);
+      idle_ -= *size;
+      count_in(*size);
+    } else {
+      block = fresh(*size);
+      count_in(*size);
       trim();
     }
-    void* block = ::operator new(*size, std::align_val_t(kAlignment));
-#if defined(__linux__)
-    if (*size >= (size_t(1) << 22)) madvise(block, *size, MADV_HUGEPAGE);
-#endif
     return block;
+  }
+
+  size_t in_use() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return in_use_;
   }
 
   // Takes a block back.
   void give(void* block, size_t size) {
     std::lock_guard<std::mutex> lock(mutex_);
     in_use_ -= size;
-    idle_ += size;
-    free_.emplace(size, block);
+    try {
+      free_.emplace(size, block);
+      idle_ += size;
+    } catch (const std::bad_alloc&) {  // no room to remember it
+      ::operator delete(block, std::align_val_t(kAlignment));
+    }
     trim();
   }
 
  private:
+  void count_in(size_t size) {
+    in_use_ += size;
+    peak_ = std::max(peak_, in_use_);
+  }
+
+  void* fresh(size_t size) {
+    void* block = ::operator new(size, std::align_val_t(kAlignment), std::nothrow);
+    if (!block) {  // idle blocks may be in the way
+      release_idle();
+      block = ::operator new(size, std::align_val_t(kAlignment));
+    }
+#if defined(__linux__)
+    if (size >= (size_t(1) << 22)) madvise(block, size, MADV_HUGEPAGE);
+#endif
+    return block;
+  }
+
+  void release_idle() {
+    for (auto& block : free_) ::operator delete(block.second, std::align_val_t(kAlignment));
+    free_.clear();
+    idle_ = 0;
+  }
+
   // Lets go of idle blocks, so that no more is held than was once in use at a time.
   void trim() {
     while (!free_.empty() && in_use_ + idle_ > peak_) {

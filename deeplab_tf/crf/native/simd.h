@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #if defined(__SSE2__) || defined(_M_X64)
 #include <xmmintrin.h>
 #endif
@@ -11,6 +12,9 @@
 #define CRF_INLINE inline __attribute__((always_inline))
 #define CRF_UNROLL _Pragma("GCC unroll 8")
 #define CRF_PREFETCH(address) __builtin_prefetch(address)
+#if defined(__clang__) || __GNUC__ >= 12
+#define CRF_SHUFFLE __builtin_shufflevector
+#endif
 #else
 #define CRF_INLINE inline
 #define CRF_UNROLL
@@ -25,6 +29,7 @@ constexpr int kLanes = 8;
 typedef float Vec __attribute__((vector_size(32)));
 typedef int32_t IntVec __attribute__((vector_size(32)));
 #else
+#undef CRF_SHUFFLE
 template <class T> struct Eight {
   T x[kLanes];
   T& operator[](int i) { return x[i]; }
