@@ -24,8 +24,8 @@ from deeplab_tf.crf import search as crf_search
 from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.crf.params import CrfParams
 from deeplab_tf.crf.scores import load_scores, save_scores
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
-from deeplab_tf.evaluation.trimap import DEFINITIONS, TrimapCurve
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
+from deeplab_tf.metrics.trimap import DEFINITIONS, TrimapCurve
 
 SETTINGS = ((80, 13, 3), (67, 3, 1), (49, 5, 3), (30, 3, 3))  # sigma_alpha, sigma_beta, sigma_gamma
 _WINDOW = 321  # pixels

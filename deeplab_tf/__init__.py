@@ -8,11 +8,11 @@ import importlib
 _PLACES = {
     "AtrousConv1D": "layers",
     "AtrousConv2D": "layers",
-    "ConfusionMatrix": "evaluation.metrics",
+    "ConfusionMatrix": "metrics.confusion_matrix",
     "CrfParams": "crf.params",
     "DatasetSpec": "datasets.specs",
     "DenseCRF": "crf.dense_crf",
-    "ExperimentConfig": "config",
+    "ExperimentConfig": "experiment.config",
     "MultiScale": "models.multi_scale",
     "UserError": "errors",
     "build_model": "models.deeplab",
@@ -21,10 +21,13 @@ _PLACES = {
     "list_models": "models.zoo",
     "load_weights": "weights.loading",
     "resize_align_corners": "layers",
-    "segment": "evaluation.inference",
+    "segment": "inference.segment",
 }
 
-_SUBPACKAGES = ("crf", "datasets", "evaluation", "layers", "models", "serving", "training", "weights")
+_SUBPACKAGES = (
+    "crf", "datasets", "evaluation", "experiment", "inference", "layers", "metrics", "models", "pages", "serving", "training",
+    "weights",
+)
 
 __all__ = sorted([*_PLACES, *_SUBPACKAGES])  # noqa: PLE0605
 

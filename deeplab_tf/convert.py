@@ -10,7 +10,7 @@ them to its whole backbone, sub-samples ImageNet's fc6 and fc7 and grows ResNet-
 from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.flags import quiet_logs, run
+from deeplab_tf.experiment.flags import quiet_logs, run
 
 
 def define(flags: absl_flags.FlagValues) -> None:

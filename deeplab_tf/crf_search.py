@@ -13,7 +13,7 @@ from absl import flags as absl_flags
 from deeplab_tf.crf.params import NORMALIZATIONS, CrfParams, save_preset
 from deeplab_tf.datasets.specs import get_dataset
 from deeplab_tf.errors import UserError
-from deeplab_tf.flags import quiet_logs, require, run
+from deeplab_tf.experiment.flags import quiet_logs, require, run
 from deeplab_tf.whole_files import check_writable, make_folder
 
 RESULTS = ("preset.json", "settings.csv", "heat_map.png")

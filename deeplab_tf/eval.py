@@ -6,8 +6,8 @@ dense CRF. Any setting of the run may be given as a flag to change it for this e
 
 from absl import flags as absl_flags
 
-from deeplab_tf.flags import config_from_flags, define_config, quiet_logs, require, run
-from deeplab_tf.runs import check_split, load_config
+from deeplab_tf.experiment.flags import config_from_flags, define_config, quiet_logs, require, run
+from deeplab_tf.experiment.run_folder import check_split, load_config
 from deeplab_tf.whole_files import check_writable
 
 
@@ -24,7 +24,7 @@ def main(flags, arguments):
     check_writable(workdir, "--workdir")
     check_split(config, config.data.eval_split)
     quiet_logs()
-    from deeplab_tf.evaluation.run import evaluate_run
+    from deeplab_tf.experiment.evaluator import evaluate_run
 
     result = evaluate_run(config, workdir, save_scores=flags.save_scores, cached_scores=flags.cached_scores)
     for name, rates in (("before the CRF", result), ("after the CRF", result["crf"])):

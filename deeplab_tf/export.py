@@ -6,8 +6,8 @@ compared with `segment` before it appears under its name.
 
 from absl import flags as absl_flags
 
-from deeplab_tf.flags import config_from_flags, define_config, quiet_logs, require, run
-from deeplab_tf.runs import load_config
+from deeplab_tf.experiment.flags import config_from_flags, define_config, quiet_logs, require, run
+from deeplab_tf.experiment.run_folder import load_config
 
 
 def define(flags):
@@ -21,7 +21,7 @@ def main(flags, arguments):
     workdir, out = require(flags, "workdir"), require(flags, "out")
     config = config_from_flags(flags, base=load_config(workdir))
     quiet_logs()
-    from deeplab_tf.experiment import load_run
+    from deeplab_tf.experiment.network import load_run
     from deeplab_tf.serving.saved_model import check_target, export_saved_model
 
     check_target(out, flags.overwrite)

@@ -8,8 +8,8 @@ Cityscapes the labelIds that its server wants).
 from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.flags import config_from_flags, define_config, quiet_logs, require, run
-from deeplab_tf.runs import load_config
+from deeplab_tf.experiment.flags import config_from_flags, define_config, quiet_logs, require, run
+from deeplab_tf.experiment.run_folder import load_config
 
 
 def define(flags):
@@ -27,8 +27,8 @@ def main(flags, arguments):
         raise UserError("No pictures were named, expected files or folders behind the flags.")
     quiet_logs()
     from deeplab_tf.crf.dense_crf import DenseCRF
-    from deeplab_tf.evaluation.pictures import find_pictures, predict_pictures
-    from deeplab_tf.experiment import crf_params_of, load_run
+    from deeplab_tf.experiment.network import crf_params_of, load_run
+    from deeplab_tf.inference.label_files import find_pictures, predict_pictures
 
     pictures = find_pictures(arguments)
     trained = load_run(workdir, config)

@@ -11,7 +11,7 @@ from absl import flags as absl_flags
 
 from deeplab_tf.datasets.specs import get_dataset
 from deeplab_tf.errors import UserError
-from deeplab_tf.flags import quiet_logs, run
+from deeplab_tf.experiment.flags import quiet_logs, run
 
 
 def define(flags):

@@ -6,8 +6,8 @@ checkpoint. Ctrl-C or SIGTERM saves a checkpoint and ends.
 
 from absl import flags as absl_flags
 
-from deeplab_tf.flags import config_from_flags, define_config, quiet_logs, require, run
-from deeplab_tf.runs import check_split
+from deeplab_tf.experiment.flags import config_from_flags, define_config, quiet_logs, require, run
+from deeplab_tf.experiment.run_folder import check_split
 from deeplab_tf.whole_files import check_writable
 
 
@@ -22,7 +22,7 @@ def main(flags, arguments):
     check_writable(workdir, "--workdir")
     check_split(config, config.data.train_split)
     quiet_logs()
-    from deeplab_tf.training.run import train
+    from deeplab_tf.experiment.trainer import train
 
     summary = train(config, workdir)
     if summary["interrupted"]:

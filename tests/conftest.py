@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 TRAINED_STEPS = 350  # of the demo's steps: enough to know most of the large objects
@@ -30,3 +31,28 @@ def trained_run(tmp_path_factory) -> pathlib.Path:
     result = subprocess.run([sys.executable, *command, f"--steps={TRAINED_STEPS}"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]
     return workdir
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    """A network of one strided convolution, which keeps the geometry of the real ones: (n - 1) // stride + 1."""
+    import keras
+
+    def make(num_classes=4, stride=8, kernel_size=9, seed=0):
+        picture = keras.Input((None, None, 3))
+        initial = keras.initializers.RandomNormal(0, 0.3 / kernel_size, seed=seed)
+        x = keras.layers.Rescaling(1 / 64, offset=-1.8)(picture)
+        layer = keras.layers.Conv2D(num_classes, kernel_size, stride, "same", kernel_initializer=initial)
+        return keras.Model(picture, layer(x), name="one_convolution")
+
+    return make
+
+
+@pytest.fixture
+def picture():
+    """Makes uint8 RGB pictures of noise."""
+
+    def make(height, width, seed=0):
+        return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+    return make

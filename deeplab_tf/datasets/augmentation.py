@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from deeplab_tf.datasets.label_tables import VOID
+from deeplab_tf.published import MEAN_RGB
 
 # RGB mean of the ImageNet pictures the published nets were trained on; what "no picture" looks like to them.
-MEAN_PIXEL = (122.675, 116.669, 104.008)
 NUM_DRAWS = 4
 _PHILOX = 1
 
@@ -138,7 +138,7 @@ def pad(image, label, crop_size: int, mirrored):
     missing = crop_size - size
 
     def padded():
-        row = tf.constant(np.tile(np.float32(MEAN_PIXEL), (crop_size, 1)))  # many times faster than to repeat one pixel
+        row = tf.constant(np.tile(np.float32(MEAN_RGB), (crop_size, 1)))  # many times faster than to repeat one pixel
         left = tf.where(mirrored, missing[1], 0)
         right = missing[1] - left
         sides = [tf.broadcast_to(row[:width], [size[0], width, 3]) for width in (left, right)]

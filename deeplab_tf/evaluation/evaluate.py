@@ -16,12 +16,12 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.examples import Example, count_examples, read_examples, refine_beside
-from deeplab_tf.evaluation.inference import segment
 from deeplab_tf.evaluation.picture_cache import PictureCache, label_cache, network_digest, score_cache
-from deeplab_tf.evaluation.predictor import predictor_for
-from deeplab_tf.evaluation.report import Report
 from deeplab_tf.evaluation.tally import Tally, collapse_warning
-from deeplab_tf.evaluation.tiles import Tiles
+from deeplab_tf.inference.predictor import predictor_for
+from deeplab_tf.inference.segment import segment
+from deeplab_tf.inference.tiles import Tiles
+from deeplab_tf.pages.report import Report
 from deeplab_tf.whole_files import check_writable, make_folder, replacing
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from deeplab_tf.evaluation.gallery import Gallery
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
-from deeplab_tf.evaluation.trimap import TrimapCurve
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
+from deeplab_tf.metrics.trimap import TrimapCurve
+from deeplab_tf.pages.gallery import Gallery
 
 _COLLAPSED = (
     0.99  # share of the predictions in one class above which the network is taken to have collapsed

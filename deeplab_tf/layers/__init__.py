@@ -4,11 +4,10 @@ from deeplab_tf.layers.atrous import AtrousConv1D, AtrousConv2D, resolve_method
 from deeplab_tf.layers.conv_batch_norm import BatchNormStatistics, ConvBatchNorm
 from deeplab_tf.layers.dropout import Dropout
 from deeplab_tf.layers.pooling import CaffeMaxPool2D
-from deeplab_tf.layers.preprocessing import MEAN_RGB, SubtractMean
+from deeplab_tf.layers.preprocessing import SubtractMean
 from deeplab_tf.layers.resize import resize_align_corners
 
 __all__ = [
-    "MEAN_RGB",
     "AtrousConv1D",
     "AtrousConv2D",
     "BatchNormStatistics",

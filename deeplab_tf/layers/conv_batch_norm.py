@@ -13,8 +13,8 @@ import keras
 import tensorflow as tf
 
 from deeplab_tf.layers.atrous import conv2d
+from deeplab_tf.published import BATCH_NORM_EPSILON
 
-EPSILON = 1e-5  # of the published ResNet-101
 SMALL_BATCH = 16  # fewer pictures than this are too few to normalise by
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,8 @@ class BatchNormStatistics(keras.layers.Layer):
 
     def scale_and_shift(self) -> tuple[tf.Tensor, tf.Tensor]:
         """float32 [channels] each: what the frozen normalisation multiplies by and adds."""
-        scale = tf.convert_to_tensor(self.gamma) * tf.math.rsqrt(tf.convert_to_tensor(self.moving_variance) + EPSILON)
+        variance = tf.convert_to_tensor(self.moving_variance)
+        scale = tf.convert_to_tensor(self.gamma) * tf.math.rsqrt(variance + BATCH_NORM_EPSILON)
         return scale, self.beta - self.moving_mean * scale
 
     def normalize(self, y: tf.Tensor) -> tf.Tensor:
@@ -50,7 +51,7 @@ class BatchNormStatistics(keras.layers.Layer):
         mean, variance = tf.nn.moments(tf.cast(y, tf.float32), axes=[0, 1, 2])
         self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1 - self.momentum))
         self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1 - self.momentum))
-        normal = tf.nn.batch_normalization(tf.cast(y, tf.float32), mean, variance, self.beta, self.gamma, EPSILON)
+        normal = tf.nn.batch_normalization(tf.cast(y, tf.float32), mean, variance, self.beta, self.gamma, BATCH_NORM_EPSILON)
         return tf.cast(normal, y.dtype)
 
     def call(self, y):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-MEAN_RGB = (122.675, 116.669, 104.008)
+from deeplab_tf.published import MEAN_RGB
+
 """Mean pixel of the training pictures in the published prototxts, in RGB order; also what pictures are padded with."""
 
 

@@ -81,7 +81,6 @@ def build_model(
     else:
         logits = conv_head(x, **head)
     model = keras.Model(picture, logits, name=name)
-    model.output_stride = output_stride
     if weights is not None:
         from deeplab_tf.weights.loading import load_weights  # reads files: only where asked for
 

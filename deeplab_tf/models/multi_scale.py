@@ -31,7 +31,6 @@ class MultiScale(keras.Model):
         if not scales or min(scales) <= 0 or (len(scales) > 1 and 1.0 not in scales):
             raise ValueError(f"MultiScale scales: got {scales}, expected factors above 0 with 1 among them.")
         self.network, self.scales = network, scales
-        self.output_stride = getattr(network, "output_stride", 8)
 
     def call(self, picture, training=False, return_all=False):
         """[batch, height, width, 3] -> fused logits [batch, h, w, classes] at the size of scale 1.

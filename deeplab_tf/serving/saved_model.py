@@ -17,8 +17,8 @@ import tensorflow as tf
 from PIL import Image
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.evaluation.inference import segment
-from deeplab_tf.evaluation.predictor import Predictor
+from deeplab_tf.inference.predictor import Predictor
+from deeplab_tf.inference.segment import segment
 from deeplab_tf.serving.signatures import SegmentationModule
 from deeplab_tf.whole_files import check_writable, make_folder, unwritable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from deeplab_tf.datasets.pictures import decode_image
-from deeplab_tf.evaluation.predictor import Predictor
+from deeplab_tf.inference.predictor import Predictor
 
 
 class SegmentationModule(tf.Module):

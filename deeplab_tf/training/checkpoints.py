@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import pathlib
 import tokenize  # NumPy reads an array's header with it
 import zipfile
@@ -19,7 +18,8 @@ import numpy as np
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.weights.loading import canonical_variables
-from deeplab_tf.whole_files import make_folder, replacing
+from deeplab_tf.weights.npz import write_arrays
+from deeplab_tf.whole_files import make_folder
 
 _log = logging.getLogger(__name__)
 _STEP = "training/step"
@@ -86,7 +86,8 @@ class Checkpoints:
         about = {_STEP: np.int64(step), _TRAINED: np.array(trained), _LOSSES: np.array(losses, np.float64)}
         for unfinished in self.folder.glob(".*.partial"):  # left by a run that was killed while it wrote
             unfinished.unlink()
-        write_npz(path, arrays | about)
+        make_folder(path.parent)
+        write_arrays(path, arrays | about)
         return path
 
     def newest(self) -> SavedState | None:
@@ -164,16 +165,3 @@ def checkpoint_of(folder: pathlib.Path, which: str = "newest") -> pathlib.Path:
     if which == "best" and not checkpoints.best.exists():
         raise UserError(f"{checkpoints.best}: is not there, expected a run with --eval_every; take --checkpoint=newest.")
     return checkpoints.best if which == "best" else paths[0]
-
-
-def write_npz(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes beside the target, flushes to the disk, then renames: the target is whole or untouched.
-
-    Raises:
-      UserError: the disk refuses.
-    """
-    make_folder(path.parent)
-    with replacing(path) as partial, open(partial, "wb") as file:
-        np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())

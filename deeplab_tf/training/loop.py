@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from deeplab_tf.training.checkpoints import Checkpoints
 from deeplab_tf.training.recorder import Recorder
 from deeplab_tf.training.strategies import Devices

@@ -37,7 +37,6 @@ class RecomputedNetwork:
 
     def __init__(self, network: keras.Model):
         self.network = network
-        self.output_stride = getattr(network, "output_stride", 8)
         self.boundaries = choose_boundaries(network)
         tensors = [network.input, *(network.get_layer(name).output for name in self.boundaries), network.output]
         *self._segments, self._head = [keras.Model(a, b) for a, b in zip(tensors[:-1], tensors[1:], strict=True)]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from deeplab_tf.training.board import Board
 from deeplab_tf.whole_files import replacing, unwritable
 

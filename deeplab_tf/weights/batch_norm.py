@@ -7,9 +7,8 @@ below zero by up to 1e-5; with our epsilon added it is positive again, so whoeve
 
 import numpy as np
 
+from deeplab_tf.published import BATCH_NORM_EPSILON
 from deeplab_tf.weights.names import batch_norm_of, layer_of
-
-EPSILON = 1e-5  # of this package's ResNets and of the published ones
 
 
 def absorb(tensors: dict[str, np.ndarray], epsilon: float) -> dict[str, np.ndarray]:
@@ -30,6 +29,6 @@ def absorb(tensors: dict[str, np.ndarray], epsilon: float) -> dict[str, np.ndarr
             bias = result.pop(name).astype(np.float64)
             result[mean] = (result[mean].astype(np.float64) - bias).astype(np.float32)
         elif name.endswith("/moving_variance"):
-            variance = result[name].astype(np.float64) + (epsilon - EPSILON)
+            variance = result[name].astype(np.float64) + (epsilon - BATCH_NORM_EPSILON)
             result[name] = variance.astype(np.float32)
     return result

@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from deeplab_tf.errors import UserError
+from deeplab_tf.published import BATCH_NORM_EPSILON
 from deeplab_tf.weights import batch_norm
 from deeplab_tf.weights.caffe_wire import CaffeLayer, read_layers
 from deeplab_tf.weights.source import SourceWeights
@@ -53,7 +54,7 @@ def read_caffemodel(path: pathlib.Path) -> SourceWeights:
         notes.append(
             f"{copies} layers repeated for other scales (_res05, _res075) skipped: the scales share weights"
         )
-    return SourceWeights(batch_norm.absorb(tensors, batch_norm.EPSILON), tuple(skipped), tuple(notes))
+    return SourceWeights(batch_norm.absorb(tensors, BATCH_NORM_EPSILON), tuple(skipped), tuple(notes))
 
 
 def _convolution(path: pathlib.Path, layer: CaffeLayer) -> dict[str, np.ndarray]:
@@ -87,7 +88,7 @@ def _batch_norm(path: pathlib.Path, layer: CaffeLayer) -> dict[str, np.ndarray]:
         raise _wrong_shape(path, layer, variance, f"[{mean.size}]")
     total = float(factor[0].reshape(())) if factor else 1.0
     scale = 0.0 if total == 0 else 1 / total
-    variance = variance.astype(np.float64) * scale + (layer.epsilon - batch_norm.EPSILON)
+    variance = variance.astype(np.float64) * scale + (layer.epsilon - BATCH_NORM_EPSILON)
     return {
         f"{layer.name}/moving_mean": (mean.astype(np.float64) * scale).astype(np.float32).reshape(-1),
         f"{layer.name}/moving_variance": variance.astype(np.float32).reshape(-1),

@@ -68,10 +68,10 @@ def convert_weights(
     else:
         report = load_weights(model, source, seed=seed)
         tensors = {name: np.asarray(variable) for name, variable in canonical_variables(model).items()}
-    with replacing(target) as partial:
-        if target.suffix == ".npz":
-            write_npz(partial, tensors)
-        else:
+    if target.suffix == ".npz":
+        write_npz(target, tensors)
+    else:
+        with replacing(target) as partial:
             _save_weights(model, partial)
     return report
 

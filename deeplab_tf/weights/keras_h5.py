@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from deeplab_tf.errors import UserError
+from deeplab_tf.published import BATCH_NORM_EPSILON
 from deeplab_tf.weights import batch_norm
 from deeplab_tf.weights.keras_names import canonical_tensors, source_epsilon
 from deeplab_tf.weights.source import SourceWeights
@@ -41,7 +42,7 @@ def read_keras_h5(path: pathlib.Path) -> SourceWeights:
     tensors = batch_norm.absorb(canonical_tensors(arrays), epsilon)
     notes = (
         (f"batch norm epsilon {epsilon:g} absorbed into the variances",)
-        if epsilon != batch_norm.EPSILON
+        if epsilon != BATCH_NORM_EPSILON
         else ()
     )
     return SourceWeights(tensors, notes=notes)

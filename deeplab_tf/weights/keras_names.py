@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from deeplab_tf.weights import batch_norm
+from deeplab_tf.published import BATCH_NORM_EPSILON
 from deeplab_tf.weights.names import from_keras
 
 APPLICATIONS_EPSILON = 1.001e-5  # keras.applications.resnet
@@ -23,7 +23,7 @@ def source_epsilon(names: Iterable[str]) -> float:
         return APPLICATIONS_EPSILON
     if any(name.startswith("res") and name.endswith("/bias") for name in names):
         return KERAS_DEFAULT_EPSILON
-    return batch_norm.EPSILON
+    return BATCH_NORM_EPSILON
 
 
 def canonical_tensors(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """NumPy archives: `LAYER/VARIABLE` to array, under canonical or Keras Applications names, any float type."""
 
+import os
 import pathlib
 import tokenize  # NumPy reads an array's header with it
 import zipfile
@@ -8,9 +9,11 @@ import zlib
 import numpy as np
 
 from deeplab_tf.errors import UserError
+from deeplab_tf.published import BATCH_NORM_EPSILON
 from deeplab_tf.weights import batch_norm
 from deeplab_tf.weights.keras_names import canonical_tensors, source_epsilon
 from deeplab_tf.weights.source import SourceWeights
+from deeplab_tf.whole_files import replacing
 
 EPSILON_KEY = "batch_norm_epsilon"  # scalar that `deeplab_tf.convert` writes, so that a file explains itself
 
@@ -41,13 +44,24 @@ def read_npz(path: pathlib.Path) -> SourceWeights:
     epsilon = source_epsilon(arrays) if declared is None else float(declared)
     tensors = batch_norm.absorb(canonical_tensors(arrays), epsilon)
     notes = ()
-    if epsilon != batch_norm.EPSILON and any(name.endswith("/moving_variance") for name in tensors):
+    if epsilon != BATCH_NORM_EPSILON and any(name.endswith("/moving_variance") for name in tensors):
         notes = (f"batch norm epsilon of the file taken as {epsilon:g} and absorbed into the variances",)
     return SourceWeights(tensors, skipped, notes)
 
 
 def write_npz(path: pathlib.Path, tensors: dict[str, np.ndarray]) -> None:
-    """Writes canonical tensors as float32, with the epsilon their statistics are meant for."""
+    """Writes canonical tensors as float32, with the epsilon their statistics are meant for; see `write_arrays`."""
     arrays = {name: np.asarray(value, np.float32) for name, value in tensors.items()}
-    with open(path, "wb") as file:
-        np.savez(file, **{EPSILON_KEY: np.float64(batch_norm.EPSILON)}, **arrays)
+    write_arrays(path, {EPSILON_KEY: np.float64(BATCH_NORM_EPSILON)} | arrays)
+
+
+def write_arrays(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes beside the target, flushes to the disk, then renames: the target is whole or untouched.
+
+    Raises:
+      UserError: the disk refuses.
+    """
+    with replacing(path) as partial, open(partial, "wb") as file:
+        np.savez(file, **arrays)
+        file.flush()
+        os.fsync(file.fileno())

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplab_tf.datasets import augmentation
+from deeplab_tf.published import MEAN_RGB
 
 CROP = 33
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)
@@ -42,7 +43,7 @@ def test_ids_are_never_invented_and_padding_is_void(size, seed, draws, scaled):
     assert out_image.shape == (CROP, CROP, 3) and out_label.shape == (CROP, CROP)
     assert out_image.dtype == np.float32 and out_label.dtype == np.uint8
     assert set(np.unique(out_label)) <= set(np.unique(label)) | {255}
-    padding = np.all(out_image == np.float32(augmentation.MEAN_PIXEL), -1)
+    padding = np.all(out_image == np.float32(MEAN_RGB), -1)
     assert (out_label[padding] == 255).all()
     assert np.allclose(out_image[~padding][:, 1:], (77, 133), atol=1e-3)
 
@@ -80,7 +81,7 @@ def test_against_a_slow_definition_at_scale_one():
     out_image, out_label = augment(image, label, [0.0, 0.5, 0.9, 0.2], False)
     top = int(0.5 * (50 - CROP + 1))
     expected_label = np.full((CROP, CROP), 255)
-    expected_image = np.tile(np.float32(augmentation.MEAN_PIXEL), (CROP, CROP, 1))
+    expected_image = np.tile(np.float32(MEAN_RGB), (CROP, CROP, 1))
     expected_label[:, :20], expected_image[:, :20] = label[top : top + CROP], image[top : top + CROP]
     assert np.array_equal(out_label, expected_label[:, ::-1]) and np.array_equal(out_image, expected_image[:, ::-1])
 

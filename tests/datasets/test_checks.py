@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deeplab_tf import check_data, flags
-from deeplab_tf.datasets import check_page, checks, repair, specs
+from deeplab_tf import check_data
+from deeplab_tf.datasets import checks, repair, specs
 from deeplab_tf.datasets.masks import read_label
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.wrong_files import user_errors
 from deeplab_tf.errors import UserError
+from deeplab_tf.experiment import flags
+from deeplab_tf.pages import check_page
 
 PICTURE, MASK = "images/train/p3.jpg", "masks/train/p3.png"  # 43 x 56
 

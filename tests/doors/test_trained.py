@@ -13,8 +13,8 @@ import deeplab_tf as dl
 from deeplab_tf.datasets.masks import read_label
 from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import list_samples
-from deeplab_tf.experiment import load_run
-from deeplab_tf.runs import data_dir_of, load_config
+from deeplab_tf.experiment.network import load_run
+from deeplab_tf.experiment.run_folder import data_dir_of, load_config
 
 IMAGES = 12
 

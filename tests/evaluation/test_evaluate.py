@@ -14,13 +14,13 @@ from oracles import metrics as oracle
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation import evaluate as module
-from deeplab_tf.evaluation.confusion import confusion_of
+from deeplab_tf.evaluation.counting import confusion_of
 from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
 from deeplab_tf.evaluation.examples import refine_beside
-from deeplab_tf.evaluation.inference import segment
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
 from deeplab_tf.evaluation.picture_cache import PictureCache, label_cache, network_digest
 from deeplab_tf.evaluation.tally import collapse_warning
+from deeplab_tf.inference.segment import segment
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from tests.full_disk import full_disk
 
 SPEC = types.SimpleNamespace(

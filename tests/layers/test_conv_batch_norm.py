@@ -9,7 +9,7 @@ import tensorflow as tf
 from oracles import atrous as oracle
 
 from deeplab_tf.layers import ConvBatchNorm, resolve_method
-from deeplab_tf.layers.conv_batch_norm import EPSILON
+from deeplab_tf.published import BATCH_NORM_EPSILON
 
 GEOMETRIES = [(1, 1, 1), (1, 2, 1), (3, 1, 1), (3, 1, 4), (7, 2, 1)]
 
@@ -35,7 +35,7 @@ def _unfolded(layer, x, relu=True):
     y = oracle.conv2d(x, layer.kernel.numpy(), layer.strides, layer.rate, layer.rate * (layer.kernel_size - 1) // 2)
     bn = layer.statistics
     mean, variance = np.float64(bn.moving_mean.numpy()), np.float64(bn.moving_variance.numpy())
-    y = (y - mean) / np.sqrt(variance + EPSILON) * bn.gamma.numpy() + bn.beta.numpy()
+    y = (y - mean) / np.sqrt(variance + BATCH_NORM_EPSILON) * bn.gamma.numpy() + bn.beta.numpy()
     return np.maximum(y, 0) if relu else y
 
 
@@ -65,7 +65,7 @@ def test_gradients_equal_those_of_the_unfolded_layers(method):
         y = layer(x, training=True)
     by_x, by_kernel = tape.gradient(y, [x, layer.kernel.value], output_gradients=upstream)
     through = upstream * (_unfolded(layer, x.numpy()) > 0)
-    scale = layer.statistics.gamma.numpy() / np.sqrt(layer.statistics.moving_variance.numpy() + EPSILON)
+    scale = layer.statistics.gamma.numpy() / np.sqrt(layer.statistics.moving_variance.numpy() + BATCH_NORM_EPSILON)
     expected = oracle.atrous_conv_gradients(x.numpy(), layer.kernel.numpy(), 3, through * scale)
     for ours, theirs in zip((by_x, by_kernel), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
@@ -87,7 +87,8 @@ def test_unfrozen_normalises_by_the_batch_and_moves_the_statistics():
     old_mean, old_variance = layer.statistics.moving_mean.numpy(), layer.statistics.moving_variance.numpy()
     conv = oracle.conv2d(x, layer.kernel.numpy(), 1, 2, 2)
     mean, variance = conv.mean((0, 1, 2)), conv.var((0, 1, 2))
-    expected = (conv - mean) / np.sqrt(variance + EPSILON) * layer.statistics.gamma.numpy() + layer.statistics.beta.numpy()
+    normal = (conv - mean) / np.sqrt(variance + BATCH_NORM_EPSILON)
+    expected = normal * layer.statistics.gamma.numpy() + layer.statistics.beta.numpy()
     np.testing.assert_allclose(layer(x, training=True), expected, atol=1e-4)
     np.testing.assert_allclose(layer.statistics.moving_mean, 0.99 * old_mean + 0.01 * mean, atol=1e-5)
     np.testing.assert_allclose(layer.statistics.moving_variance, 0.99 * old_variance + 0.01 * variance, atol=1e-5)

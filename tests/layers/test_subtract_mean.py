@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from deeplab_tf.layers import MEAN_RGB, SubtractMean
+from deeplab_tf.layers import SubtractMean
+from deeplab_tf.published import MEAN_RGB
 
 
 def test_is_bgr_minus_the_published_mean():

@@ -12,8 +12,8 @@ import tensorflow as tf
 from PIL import Image
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.evaluation.inference import segment
-from deeplab_tf.evaluation.predictor import Predictor
+from deeplab_tf.inference.predictor import Predictor
+from deeplab_tf.inference.segment import segment
 from deeplab_tf.models.deeplab import build_model
 from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.serving import saved_model

@@ -7,10 +7,11 @@ import pytest
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.models.deeplab import build_model
-from deeplab_tf.training.checkpoints import Checkpoints, checkpoint_of, state_variables, write_npz
+from deeplab_tf.training.checkpoints import Checkpoints, checkpoint_of, state_variables
 from deeplab_tf.training.solver import CaffeSGD
 from deeplab_tf.weights.converting import convert_weights
 from deeplab_tf.weights.loading import load_weights
+from deeplab_tf.weights.npz import write_arrays
 
 
 def state(seed=0, classes=4, width=0.05):
@@ -157,7 +158,7 @@ def test_a_checkpoint_is_converted_without_the_solvers_state(tmp_path):
 def test_the_checkpoint_of_a_run_or_what_is_missing(tmp_path):
     with pytest.raises(UserError, match="no checkpoint"):
         checkpoint_of(tmp_path)
-    write_npz(tmp_path / "checkpoints" / "step-00000003.npz", {"a/b": np.zeros(1)})
+    write_arrays(tmp_path / "checkpoints" / "step-00000003.npz", {"a/b": np.zeros(1)})
     assert checkpoint_of(tmp_path).name == "step-00000003.npz"
 
 

@@ -13,8 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.models.deeplab import build_model
+from deeplab_tf.pages.curves import draw_curves
 from deeplab_tf.training.checkpoints import Checkpoints
-from deeplab_tf.training.curves import draw_curves
 from deeplab_tf.training.loop import Pace, run_steps
 from deeplab_tf.training.recorder import Recorder
 from deeplab_tf.training.solver import CaffeSGD

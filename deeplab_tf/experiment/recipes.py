@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pathlib
 
-from deeplab_tf.config import ExperimentConfig
+from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.models.zoo import get_preset
 
 VGG16 = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from deeplab_tf.evaluation.trimap import TrimapCurve
+from deeplab_tf.metrics.trimap import TrimapCurve
 
 
 def boundary_section(before: TrimapCurve | None, after: TrimapCurve | None) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from deeplab_tf.evaluation.predictor import predictor_for
-from deeplab_tf.evaluation.tiles import Tiles, average_tiles
+from deeplab_tf.inference.predictor import predictor_for
+from deeplab_tf.inference.tiles import Tiles, average_tiles
 
 
 def segment(

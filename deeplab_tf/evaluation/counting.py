@@ -10,9 +10,9 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.examples import count_examples, read_examples
-from deeplab_tf.evaluation.inference import segment
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
-from deeplab_tf.evaluation.tiles import Tiles
+from deeplab_tf.inference.segment import segment
+from deeplab_tf.inference.tiles import Tiles
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 
 
 def confusion_of(

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 
 _MAX_SIDE = 480  # pixels; about 100 KB for the four maps of a picture
 

@@ -8,9 +8,10 @@ import time
 import pytest
 from absl import flags as absl_flags
 
-from deeplab_tf.config import ExperimentConfig, all_settings
 from deeplab_tf.errors import UserError
-from deeplab_tf.flags import config_from_flags, define_config, to_flagfile
+from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.flags import config_from_flags, define_config, to_flagfile
+from deeplab_tf.experiment.settings import all_settings
 
 CHANGED = dict(model="resnet101_aspp", scales=(0.5, 0.75, 1.0), crop_size=353, head_rates=(6, 12, 18, 24), mirror=False,
                augment_scales=(0.5, 1.5), data_dir="a b/c",

@@ -18,7 +18,7 @@ from deeplab_tf.crf.stage import refine_stream
 from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import IMAGE_SUFFIXES, is_picture_name
 from deeplab_tf.errors import UserError
-from deeplab_tf.evaluation.inference import segment
+from deeplab_tf.inference.segment import segment
 from deeplab_tf.whole_files import make_folder, replacing
 
 

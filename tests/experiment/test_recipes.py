@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from deeplab_tf.config import DataConfig, ExperimentConfig, ModelConfig, SolverConfig
-from deeplab_tf.training.recipes import describe, deviations, notes, recipe
+from deeplab_tf.experiment.config import DataConfig, ExperimentConfig, ModelConfig, SolverConfig
+from deeplab_tf.experiment.recipes import describe, deviations, notes, recipe
 
 VGG = dict(model="vgg16_aspp_l", dataset="voc2012", train_split="train_aug", weights="vgg16_imagenet")
 RESNET = dict(
@@ -96,5 +96,5 @@ def test_other_sets_and_networks_borrow_and_say_so():
 
 
 def test_no_tensorflow_is_loaded():
-    code = "import sys, deeplab_tf.training.recipes; assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
+    code = "import sys, deeplab_tf.experiment.recipes; assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,16 +10,18 @@ import contextlib
 import importlib
 import logging
 import os
+import pathlib
 import sys
 import tempfile
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from absl import flags as absl_flags
 
-from deeplab_tf.config import SECTIONS, ExperimentConfig, all_settings
 from deeplab_tf.errors import UserError
+from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.settings import SECTIONS, all_settings
 
 
 def run(main: Callable, define: Callable, argv: list[str] | None = None, *, positional: bool = False) -> None:
@@ -34,6 +36,7 @@ def run(main: Callable, define: Callable, argv: list[str] | None = None, *, posi
     define(flags)
     try:
         arguments = _parse(flags, argv)
+        _refuse_foreign(flags, argv)
         if flags.help:
             print(_usage(main, flags))
             return
@@ -66,12 +69,35 @@ def _usage(main: Callable, flags: absl_flags.FlagValues) -> str:
     return f"{doc.strip()}\n\n{flags.get_help()}"
 
 
-def define_config(flags: absl_flags.FlagValues) -> None:
-    """One flag for every setting of `ExperimentConfig`, with its default and help."""
+def define_config(flags: absl_flags.FlagValues, uses: Collection[str] | None = None) -> None:
+    """One flag for every setting of `ExperimentConfig`, with its default and help.
+
+    Args:
+      flags: gets them.
+      uses: the settings that the door uses; None: all. The others are known but not listed in the help: a flags file may hold
+        them as far as they are the run's own (`config_from_flags`), the command line may not (`run`).
+    """
+    foreign = absl_flags.FlagValues()
     for section, field, name in all_settings():
-        hints = typing.get_type_hints(SECTIONS[section])
-        help = field.metadata.get("help", f"CRF: {field.name}")
-        _define(flags, name, hints[field.name], field.default, help, field.metadata.get("choices"))
+        hint = typing.get_type_hints(SECTIONS[section])[field.name]
+        own = uses is None or name in uses
+        _define(flags if own else foreign, name, hint, field.default, field.metadata["help"], field.metadata.get("choices"))
+        if not own:
+            flags[name] = foreign[name]
+            flags[name].foreign = True
+
+
+def _is_foreign(flag: absl_flags.Flag) -> bool:
+    return getattr(flag, "foreign", False)
+
+
+def _refuse_foreign(flags: absl_flags.FlagValues, argv: Sequence[str]) -> None:
+    """Settings of other doors are no flags of this one, unless a flags file of the whole experiment brings them."""
+    given = {word.lstrip("-").partition("=")[0] for word in argv[1:] if word.startswith("-")}
+    for name in flags:
+        if _is_foreign(flags[name]) and given & {name, f"no{name}"}:
+            door = pathlib.PurePath(argv[0]).stem
+            raise UserError(f"--{name}: {door} does not use it, expected its own flags (--help lists them); leave it out.")
 
 
 def _define(flags, name, hint, default, help, choices) -> None:
@@ -92,7 +118,12 @@ def _define(flags, name, hint, default, help, choices) -> None:
 
 
 def config_from_flags(flags: absl_flags.FlagValues, base: ExperimentConfig | None = None) -> ExperimentConfig:
-    """The experiment the flags describe; with `base`, only flags given on the command line change it."""
+    """The experiment the flags describe; with `base`, the config of a run, only flags that were given change it.
+
+    Raises:
+      UserError: a value out of its range, or a flags file with another value than the run's for a setting that the door
+        takes from the run.
+    """
     settings = {}
     for section, field, name in all_settings():
         if base is not None and not flags[name].present:
@@ -100,7 +131,17 @@ def config_from_flags(flags: absl_flags.FlagValues, base: ExperimentConfig | Non
         kind = _plain(typing.get_type_hints(SECTIONS[section])[field.name])
         value = flags[name].value
         settings[name] = _numbers(name, value, kind) if typing.get_origin(kind) is tuple else value
-    return (base or ExperimentConfig()).replace(**settings)
+    config = (base or ExperimentConfig()).replace(**settings)
+    if base is not None:
+        _require_same(flags, base.flat(), config.flat())
+    return config
+
+
+def _require_same(flags: absl_flags.FlagValues, of_run: dict, wanted: dict) -> None:
+    for name, value in of_run.items():
+        if _is_foreign(flags[name]) and value != wanted[name]:
+            raise UserError(f"--{name}: the flags file has {wanted[name]!r} and the run {value!r}, expected what the run was "
+                            "trained with; give the flags file of that run or none.")
 
 
 def to_flagfile(config: ExperimentConfig) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from oracles import metrics as oracle
 
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 
 
 def _pair(seed=0, shape=(23, 31), num_classes=5, ignore_label=255):

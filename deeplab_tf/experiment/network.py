@@ -11,13 +11,13 @@ import pathlib
 
 import keras
 
-from deeplab_tf.config import ExperimentConfig
 from deeplab_tf.crf.params import CrfParams, get_preset, load_preset
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
+from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.run_folder import load_spec
 from deeplab_tf.models.deeplab import build_model
 from deeplab_tf.models.multi_scale import MultiScale
-from deeplab_tf.runs import load_spec
 from deeplab_tf.training.checkpoints import checkpoint_of
 from deeplab_tf.weights.loading import load_weights
 

@@ -8,20 +8,21 @@ import pathlib
 
 import keras
 
-from deeplab_tf.config import ExperimentConfig, all_settings, size_multiple
 from deeplab_tf.datasets import sources
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.datasets.statistics import median_frequency_weights
 from deeplab_tf.errors import UserError
-from deeplab_tf.evaluation.confusion import confusion_of
-from deeplab_tf.experiment import model_of
-from deeplab_tf.runs import data_dir_of, dataset_of, load_config, load_spec, save_description
+from deeplab_tf.evaluation.counting import confusion_of
+from deeplab_tf.experiment.config import ExperimentConfig, size_multiple
+from deeplab_tf.experiment.network import model_of
+from deeplab_tf.experiment.recipes import describe
+from deeplab_tf.experiment.run_folder import data_dir_of, dataset_of, load_config, load_spec, save_description
+from deeplab_tf.experiment.settings import all_settings
+from deeplab_tf.pages.curves import draw_curves
 from deeplab_tf.training.board import open_board
 from deeplab_tf.training.checkpoints import Checkpoints, state_variables
-from deeplab_tf.training.curves import draw_curves
 from deeplab_tf.training.loop import Pace, run_steps
 from deeplab_tf.training.planner import check_memory, measured_rate, plan
-from deeplab_tf.training.recipes import describe
 from deeplab_tf.training.recorder import Recorder
 from deeplab_tf.training.schedules import learning_rate
 from deeplab_tf.training.solver import CaffeSGD
@@ -32,9 +33,8 @@ from deeplab_tf.whole_files import make_folder
 
 _log = logging.getLogger(__name__)
 _MAY_DIFFER = {
-    "data_dir", "save_every", "keep_checkpoints", "log_every", "eval_every", "eval_images", "collapse_after", "recompute",
-    "memory_limit", "strategy", "cpu_devices", "atrous_method",
-    *(name for section, _, name in all_settings() if section in ("eval", "crf")),
+    "data_dir", "atrous_method",
+    *(name for section, _, name in all_settings() if section in ("devices", "record", "eval", "crf")),
 }  # fmt: skip
 """Settings that a resumed run may have changed: they do not change what is learnt."""
 
@@ -53,18 +53,18 @@ def train(config: ExperimentConfig, workdir: str | os.PathLike) -> dict:
     """
     workdir, solver = pathlib.Path(workdir), config.solver
     _log.info("%s", describe(config))
-    devices = open_devices(solver.strategy, cpu_devices=solver.cpu_devices)
+    devices = open_devices(config.devices.strategy, cpu_devices=config.devices.cpu_devices)
     _require_shares(solver, devices)
     with devices.errors(workdir):
         return _train(config, workdir, devices)
 
 
 def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) -> dict:
-    solver, spec = config.solver, dataset_of(config)
+    solver, record, spec = config.solver, config.record, dataset_of(config)
     _log.info("%s", _arithmetic(spec))
-    _require_classes(solver.ignore_classes or (), spec)
+    _require_classes(config.data.ignore_classes or (), spec)
     split = (spec, data_dir_of(config), config.data.train_split)
-    checkpoints = Checkpoints(workdir / "checkpoints", solver.keep_checkpoints)
+    checkpoints = Checkpoints(workdir / "checkpoints", record.keep_checkpoints)
     saved = checkpoints.newest()
     if saved:
         _refuse_other_experiment(config, spec, workdir)
@@ -82,7 +82,7 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
         class_weights = _class_weights(solver.class_weights, *split)
     step = make_step(
         model, optimizer, iter_size=solver.iter_size, ignore_label=spec.ignore_label, class_weights=class_weights,
-        ignore_classes=solver.ignore_classes or (), recompute=solver.recompute, strategy=devices.strategy,
+        ignore_classes=config.data.ignore_classes or (), recompute=config.devices.recompute, strategy=devices.strategy,
     )  # fmt: skip
     if saved:
         saved.assign_to(model, optimizer)
@@ -100,7 +100,7 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
         shard_count=devices.workers,
     )  # fmt: skip
     pace = Pace(
-        solver.steps, solver.iter_size, solver.log_every, solver.save_every, solver.eval_every, solver.collapse_after
+        solver.steps, solver.iter_size, record.log_every, record.save_every, record.eval_every, record.collapse_after
     )
     board = open_board(workdir / "tensorboard", spec.palette) if chief else None
     log_file = workdir / "train.jsonl" if chief else None
@@ -112,7 +112,7 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
     ):
         summary = run_steps(
             step, batches, model, optimizer, checkpoints, recorder, start=start, pace=pace, devices=devices,
-            evaluate=_evaluation(config, model, spec, chief) if solver.eval_every else None,
+            evaluate=_evaluation(config, model, spec, chief) if record.eval_every else None,
         )  # fmt: skip
     if chief:
         draw_curves(workdir / "train.jsonl", workdir / "curves.png")
@@ -125,11 +125,11 @@ def _plan(config: ExperimentConfig, model, steps: int, workers: int) -> None:
     solver = config.solver
     wanted = plan(
         model, crop_size=config.data.crop_size, batch_size=solver.batch_size, iter_size=solver.iter_size,
-        steps=steps, recompute=solver.recompute, workers=workers, rate=measured_rate(config.model.precision),
+        steps=steps, recompute=config.devices.recompute, workers=workers, rate=measured_rate(config.model.precision),
     )  # fmt: skip
     _log.info("%s", wanted.text())
-    if solver.memory_limit:
-        check_memory(model, wanted, solver.memory_limit, size_multiple(config))
+    if config.devices.memory_limit:
+        check_memory(model, wanted, config.devices.memory_limit, size_multiple(config))
 
 
 def _require_shares(solver, devices: Devices) -> None:
@@ -156,7 +156,7 @@ def _evaluation(config: ExperimentConfig, model, spec: DatasetSpec, progress: bo
 
     def evaluate():
         with sources.errors(*split):
-            examples = sources.evaluation(*split, limit=config.solver.eval_images)
+            examples = sources.evaluation(*split, limit=config.record.eval_images)
             return confusion_of(model, spec, examples, tile=config.eval.tile, progress=progress)
 
     return evaluate

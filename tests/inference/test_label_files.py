@@ -7,8 +7,8 @@ from PIL import Image
 from deeplab_tf.datasets.masks import read_label
 from deeplab_tf.datasets.specs import get_dataset
 from deeplab_tf.errors import UserError
-from deeplab_tf.evaluation.inference import segment
-from deeplab_tf.evaluation.pictures import predict_pictures
+from deeplab_tf.inference.label_files import predict_pictures
+from deeplab_tf.inference.segment import segment
 from tests.full_disk import full_disk
 
 PALETTE = ((0, 0, 0), (200, 0, 0), (0, 200, 0), (0, 0, 200))
@@ -81,6 +81,6 @@ def test_a_full_disk_leaves_no_half_of_a_result(make_model, folder, picture):
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_the_network_runs(make_model, folder, monkeypatch):
-    monkeypatch.setattr("deeplab_tf.evaluation.pictures.segment", lambda *_, **__: pytest.fail("the network ran"))
+    monkeypatch.setattr("deeplab_tf.inference.label_files.segment", lambda *_, **__: pytest.fail("the network ran"))
     with pytest.raises(UserError, match="b.jpg is not a folder"):
         predict_pictures(make_model(), [folder / "c.jpg"], folder / "b.jpg" / "out", palette=PALETTE)

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from deeplab_tf.evaluation.gallery import Gallery, GalleryItem
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
-from deeplab_tf.evaluation.report_chart import boundary_section
-from deeplab_tf.evaluation.report_style import STYLE
-from deeplab_tf.evaluation.trimap import TrimapCurve
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
+from deeplab_tf.metrics.trimap import TrimapCurve
+from deeplab_tf.pages.chart import boundary_section
+from deeplab_tf.pages.gallery import Gallery, GalleryItem
+from deeplab_tf.pages.style import STYLE
 from deeplab_tf.whole_files import replacing
 
 _MAX_NUMBERED_CLASSES = 24  # a heat map of more classes has cells too small for numbers

@@ -10,11 +10,11 @@ import json
 import os
 import pathlib
 
-from deeplab_tf.config import ExperimentConfig
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.specs import DatasetSpec, Label, folder_spec, get_dataset
 from deeplab_tf.errors import UserError
-from deeplab_tf.flags import to_flagfile
+from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.flags import to_flagfile
 from deeplab_tf.whole_files import replacing
 
 DEFAULT_MINIATURE_DIR = "data/miniature"

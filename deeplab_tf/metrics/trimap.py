@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 
 DEFINITIONS = ("void", "label_change")
 

@@ -13,12 +13,12 @@ import typing
 import pytest
 from absl import flags as absl_flags
 
-from deeplab_tf.config import ExperimentConfig
 from deeplab_tf.datasets.specs import get_dataset
-from deeplab_tf.flags import config_from_flags, define_config
-from deeplab_tf.training.recipes import RESNET101, deviations, notes
+from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.flags import config_from_flags, define_config
+from deeplab_tf.experiment.recipes import RESNET101, deviations, notes
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 FOLDER = ROOT / "experiments"
 FILES = sorted(FOLDER.glob("*.flags"))
 NAMES = [path.stem for path in FILES]
@@ -168,7 +168,7 @@ def built(model, classes, width, head_rates, output_stride, scales, precision):
     """What the network says of its scales, and its number of outputs; the network itself is dropped."""
     import keras
 
-    from deeplab_tf.experiment import model_of
+    from deeplab_tf.experiment.network import model_of
 
     def zeros(self, shape, dtype=None):  # random values, which nothing here looks at, cost most of the time
         return keras.ops.zeros(shape, dtype)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from oracles import trimap as oracle
 
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
-from deeplab_tf.evaluation.trimap import DEFINITIONS, TrimapCurve, boundary_distance
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
+from deeplab_tf.metrics.trimap import DEFINITIONS, TrimapCurve, boundary_distance
 
 
 def _label_map(seed=0, shape=(19, 27)):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import pathlib
 
-from deeplab_tf.config import ExperimentConfig
 from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.datasets import sources
 from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
-from deeplab_tf.experiment import crf_params_of, load_run
-from deeplab_tf.runs import data_dir_of, load_spec, shared_pictures
+from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.network import crf_params_of, load_run
+from deeplab_tf.experiment.run_folder import data_dir_of, load_spec, shared_pictures
 from deeplab_tf.weights import records
 
 

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from oracles import inference as oracle
 
-from deeplab_tf.evaluation.inference import segment
-from deeplab_tf.evaluation.predictor import padded_size, predictor_for
-from deeplab_tf.evaluation.tiles import Tiles
+from deeplab_tf.inference.predictor import padded_size, predictor_for
+from deeplab_tf.inference.segment import segment
+from deeplab_tf.inference.tiles import Tiles
 from deeplab_tf.models.multi_scale import MultiScale
 
 MSC = (0.5, 0.75, 1.0)

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.evaluation.gallery import Gallery
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
-from deeplab_tf.evaluation.report import Report
-from deeplab_tf.evaluation.trimap import TrimapCurve
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
+from deeplab_tf.metrics.trimap import TrimapCurve
+from deeplab_tf.pages.gallery import Gallery
+from deeplab_tf.pages.report import Report
 
 PALETTE = ((0, 0, 0), (200, 0, 0), (0, 0, 250))
 NAMES = ("background", "cat <tabby> & co", "never seen")

@@ -10,9 +10,10 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from deeplab_tf.layers import MEAN_RGB, resize_align_corners
+from deeplab_tf.layers import resize_align_corners
 from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.models.zoo import size_multiple
+from deeplab_tf.published import MEAN_RGB
 
 _PROBE_SIDE = 257  # 2^8 + 1: its score map has 256 / output_stride + 1 rows
 

@@ -1,0 +1,1 @@
+"""What is counted: confusion matrix, bands round boundaries. NumPy (and OpenCV's distance transform) alone."""
