@@ -23,6 +23,7 @@ ALLOWED = {  # folder -> parts of the package that it may import beside itself a
     "weights": set(),
     "models": {"layers", "weights"},
     "pages": {"metrics", "datasets"},
+    "refining": {"crf", "weights", "metrics"},
     "inference": {"layers", "models", "datasets", "crf"},
     "evaluation": {"layers", "models", "datasets", "weights", "crf", "metrics", "inference", "pages"},
     "serving": {"layers", "models", "datasets", "inference"},

@@ -17,6 +17,7 @@ from deeplab_tf.crf.engines import (
     engine_missing,
     has_native,
 )
+from deeplab_tf.crf.labels import unary_from_labels
 from deeplab_tf.crf.mean_field import Trace
 from deeplab_tf.crf.params import CrfParams
 
@@ -104,6 +105,24 @@ class DenseCRF:
         if not np.isfinite(unary).all():
             raise ValueError("unary: got NaN or infinite values, expected finite energies.")
         return self._solver(image)(unary, False, self.params, iterations_trace)
+
+    @classmethod
+    def from_labels(cls, image: np.ndarray, labels: np.ndarray, certainty: float = 0.7, unsure: int | None = None,
+                    num_classes: int | None = None, params: CrfParams | None = None, backend: str = "auto",
+                    threads: int | None = None) -> np.ndarray:
+        """Refine a mask of ids: float32 [height, width, classes] beliefs, whose argmax is the refined mask.
+
+        Args:
+            image: uint8 [height, width, 3], the real RGB picture.
+            labels, certainty, unsure, num_classes: as `crf.labels.unary_from_labels`; ids stay what they are.
+            params: None: the defaults of `CrfParams`.
+            backend, threads: as DenseCRF takes them.
+
+        Raises:
+            ValueError: as DenseCRF and `unary_from_labels` raise it.
+        """
+        unary = unary_from_labels(labels, certainty, unsure, num_classes)
+        return cls(CrfParams() if params is None else params, backend, threads).from_unary(image, unary)
 
     def sweep(self, image: np.ndarray, probs: np.ndarray, w1_values: Sequence[float]) -> Iterator[np.ndarray]:
         """The result of calling it, for each w1 in turn; the lattices are built once for all of them."""

@@ -71,13 +71,16 @@ def _check_number(name: str, value, expected: str, holds) -> None:
         raise ValueError(f"CRF parameter {name}: got {value!r}, expected {expected}.")
 
 
-# Sources: the published test_crf scripts of each model; vgg16 v2 is a third party's search, template the script's own. All
-# were found with the published Caffe code, which normalises after the filter.
+# Sources: the published test_crf scripts of each model; vgg16 v2 is a third party's search, template the script's own. These
+# were found with the published Caffe code, which normalises after the filter. The last two refine masks and class activation
+# maps with pydensecrf, which normalises on both sides: jiwoon-ahn/irn, misc/imutils.py; jiwoon-ahn/psa, tool/imutils.py.
 PRESETS = {
     "resnet101_voc2012": CrfParams(w1=4, sigma_alpha=67, sigma_beta=3, w2=3, sigma_gamma=1, normalization="after"),
     "vgg16_voc2012": CrfParams(w1=4, sigma_alpha=65, sigma_beta=3, w2=2, sigma_gamma=2, normalization="after"),
     "vgg16_largefov_v1_voc2012": CrfParams(w1=4, sigma_alpha=121, sigma_beta=5, w2=3, sigma_gamma=3, normalization="after"),
     "template": CrfParams(w1=4, sigma_alpha=49, sigma_beta=5, w2=3, sigma_gamma=3, normalization="after"),
+    "irn": CrfParams(w1=10, sigma_alpha=50, sigma_beta=5, w2=3, sigma_gamma=3),
+    "affinitynet": CrfParams(w1=10, sigma_alpha=80, sigma_beta=13, w2=3, sigma_gamma=3),
 }
 
 

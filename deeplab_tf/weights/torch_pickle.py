@@ -40,7 +40,7 @@ def read_torch_file(path: pathlib.Path) -> Any:
         if zipfile.is_zipfile(path):
             return _read_zip(path)
         with open(path, "rb") as file:
-            return _read_legacy(file)
+            return read_legacy(file)
     except (
         pickle.UnpicklingError,
         zipfile.BadZipFile,
@@ -80,7 +80,7 @@ def _read_zip(path: pathlib.Path) -> Any:
         return _Unpickler(io.BytesIO(archive.read(pickles[0])), storage).load()
 
 
-def _read_legacy(file) -> Any:
+def read_legacy(file) -> Any:
     """Before PyTorch 1.6: magic, version, machine, the object, the storages' keys, then each storage's values."""
     nothing = _no_storage
     if _Unpickler(file, nothing).load() != _LEGACY_MAGIC:
@@ -121,7 +121,7 @@ class _Unpickler(pickle.Unpickler):
         if module == "torch" and name in _TYPES:
             return name
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return lambda *arguments: _rebuild_tensor(*arguments)  # a fresh one: a pickle may set attributes
+            return lambda *arguments: rebuild_tensor(*arguments)  # a fresh one: a pickle may set attributes
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda data, *_: data
         raise pickle.UnpicklingError(f"the pickle asks for {module}.{name}, which is refused")
@@ -133,7 +133,7 @@ class _Unpickler(pickle.Unpickler):
         return self._storage(_TYPES[kind], str(key), int(count))
 
 
-def _rebuild_tensor(storage: np.ndarray, offset: int, size: tuple, stride: tuple, *_) -> np.ndarray:
+def rebuild_tensor(storage: np.ndarray, offset: int, size: tuple, stride: tuple, *_) -> np.ndarray:
     """A strided view of a storage; its extent is checked before NumPy is told to trust it."""
     if (
         not isinstance(storage, np.ndarray)

@@ -1,0 +1,123 @@
+"""Picture and mask files of any size, looked at through windows.
+
+`.npy`, uncompressed TIFF and PPM are mapped: only what is looked at is read. The other formats are decoded whole, by Pillow,
+at 4 bytes a pixel for a colour picture and 1 for a mask (30,000 x 30,000: 3.6 and 0.9 GB).
+"""
+
+import os
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from deeplab_tf.errors import UserError
+from deeplab_tf.refining.pickled_arrays import read_npy
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".ppm", ".npy")
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".pgm", ".npy")
+_MASK_MODES = ("1", "L", "P", "I;16")
+_PICTURE_MODES = (*_MASK_MODES, "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+
+
+class Picture:
+    """A picture file: grey is expanded, alpha laid over white, 16 bits cut to 8, as the other readers here do it."""
+
+    def __init__(self, path: str | os.PathLike):
+        self._source = _open(path, "a picture", lambda shape: len(shape) == 3 and shape[2] == 3)
+        self.size = _size(self._source)
+        if isinstance(self._source, Image.Image) and self._source.mode not in _PICTURE_MODES:
+            raise UserError(f"{path}: got a picture in {self._source.mode}, expected 8 or 16 bits; convert it to RGB.")
+
+    def window(self, rows: slice, columns: slice) -> np.ndarray:
+        """uint8 [rows, columns, 3], RGB."""
+        if isinstance(self._source, np.ndarray):
+            return np.ascontiguousarray(self._source[rows, columns])
+        part = _crop(self._source, rows, columns)
+        if part.mode.startswith("I"):
+            grey = np.asarray(part).astype(np.int32) >> 8
+            return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=-1)
+        if part.mode in ("LA", "PA", "RGBA") or "transparency" in part.info:
+            rgba = np.asarray(part.convert("RGBA")).astype(np.int32)
+            colour, alpha = rgba[..., :3], rgba[..., 3:]
+            return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+        return np.array(part.convert("RGB"))
+
+
+class Mask:
+    """A mask file of class ids: palette indices, grey values or integers.
+
+    Attributes:
+        size: (height, width).
+        palette: RGB bytes of a palette file, else None; `clear` its transparency, as Pillow gives it.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self._source = _open(path, "a mask", lambda shape: len(shape) == 2)
+        self.size = _size(self._source)
+        self.palette, self.clear = None, None
+        if isinstance(self._source, np.ndarray):
+            return
+        if self._source.mode not in _MASK_MODES:
+            raise UserError(f"{path}: got a mask in {self._source.mode}, expected class ids as palette indices or grey values; "
+                            "convert its colours to ids.")
+        if self._source.mode == "P":
+            self.palette, self.clear = bytes(self._source.getpalette("RGB")), self._source.info.get("transparency")
+
+    def window(self, rows: slice, columns: slice) -> np.ndarray:
+        """uint8 [rows, columns].
+
+        Raises:
+            UserError: an id is above 255 or below 0.
+        """
+        found = self._source
+        found = found[rows, columns] if isinstance(found, np.ndarray) else np.asarray(_crop(found, rows, columns))
+        if found.dtype not in (np.uint8, bool) and found.size and (found.min() < 0 or found.max() > 255):
+            raise UserError(f"mask: got ids from {found.min()} to {found.max()}, expected 0..255, which is what a PNG of "
+                            "8 bits holds.")
+        return np.ascontiguousarray(found, np.uint8)
+
+
+def _open(path, what: str, fits) -> np.ndarray | Image.Image:
+    if pathlib.Path(path).suffix == ".npy":
+        array = read_npy(path)
+        if not isinstance(array, np.ndarray) or not fits(array.shape) or not array.size or array.dtype.kind not in "iub" or (
+                what == "a picture" and array.dtype != np.uint8):
+            got = f"{list(np.shape(array))} {getattr(array, 'dtype', type(array).__name__)}"
+            raise UserError(f"{path}: got {got}, expected {what}: uint8 [height, width, 3] pixels or integer [height, width] "
+                            "ids.")
+        return array
+    try:
+        image = Image.open(path)
+        mapped = _mapped(image, path)
+        if mapped is not None and fits(mapped.shape) and (what == "a picture" or image.mode == "L"):
+            return mapped
+        image.load()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: is not there, expected {what}; correct the path.") from error
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: cannot be read as {what} ({reason}); save it again as PNG.") from error
+    return image
+
+
+def _mapped(image: Image.Image, path) -> np.ndarray | None:
+    """The pixels where they lie in the file, or None where they are packed."""
+    width, height = image.size
+    bands = {"RGB": 3, "L": 1}.get(image.mode)
+    if image.format not in ("TIFF", "PPM") or not bands or not image.tile:
+        return None
+    first = image.tile[0][2]
+    for codec, (left, top, right, _), offset, how in image.tile:
+        raw, *rest = (how,) if isinstance(how, str) else how
+        whole = (left, right) == (0, width) and offset == first + top * width * bands
+        if codec != "raw" or raw != image.mode or not whole or any(rest[:1]) or rest[1:2] not in ([], [1]):
+            return None
+    return np.memmap(path, np.uint8, "r", first, (height, width, bands) if bands > 1 else (height, width))
+
+
+def _crop(image: Image.Image, rows: slice, columns: slice) -> Image.Image:
+    return image.crop((columns.start, rows.start, columns.stop, rows.stop))
+
+
+def _size(source) -> tuple[int, int]:
+    return source.shape[:2] if isinstance(source, np.ndarray) else source.size[::-1]
