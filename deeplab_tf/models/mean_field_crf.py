@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.crf.differentiable import build_filters, mean_field, mean_field_adjoint
 from deeplab_tf.crf.engines import checked_threads, choose_backend
 from deeplab_tf.crf.filtering import BACKENDS
@@ -24,10 +25,9 @@ class MeanFieldCRF(keras.layers.Layer):
     starts as minus the identity: Potts, but for a number that is the same for all labels of a pixel. The kernels' widths are
     fixed, and no gradient goes to the pictures.
 
-    `softmax(layer(images, logits))` is what `DenseCRF(layer.trained_params(), compatibility=layer.compatibility)` makes of
-    the softmax of the logits, but that the layer does not lift probabilities below 1e-8. In TensorFlow the layer is a call
-    to Python: it works in `fit` and `tf.function`, not under XLA nor in a SavedModel; there put a DenseCRF of its weights
-    behind the network.
+    `softmax(layer(images, logits))` is what `layer.dense_crf()` makes of the pictures and the softmax of the logits, but that
+    the layer does not lift probabilities below 1e-8. In TensorFlow the layer is a call to Python: it works in `fit` and
+    `tf.function`, not under XLA nor in a SavedModel; there its `dense_crf()` belongs behind the network.
 
     Args:
       params: kernels, iterations and normalisation; w1 and w2 are the first values. None: the defaults of `CrfParams` with
@@ -91,9 +91,13 @@ class MeanFieldCRF(keras.layers.Layer):
         scores = refine(logits, *(tf.convert_to_tensor(one) for one in (self.w1, self.w2, self.compatibility)))
         return tf.ensure_shape(scores, logits.shape)
 
-    def trained_params(self) -> CrfParams:
-        """The layer's `CrfParams` with w1 and w2 as they are now, for `DenseCRF` or a preset file."""
-        return dataclasses.replace(self.params, w1=float(self.w1), w2=float(self.w2))
+    def dense_crf(self, iterations: int | None = None) -> DenseCRF:
+        """The DenseCRF of the weights as they are now, for pictures behind a network; None: as many iterations."""
+        params = dataclasses.replace(
+            self.params, w1=float(self.w1), w2=float(self.w2),
+            iterations=self.params.iterations if iterations is None else iterations,
+        )  # fmt: skip
+        return DenseCRF(params, self.backend, self.threads, self.compatibility.numpy())
 
     def _forward(self, images, logits, w1, w2, compatibility):
         """Scores [batch, height, width, classes] and beliefs [batch, iterations, pixels, classes]."""

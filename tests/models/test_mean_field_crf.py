@@ -1,5 +1,6 @@
 """The CRF layer: DenseCRF's beliefs, exact gradients in Keras, training, saving."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -34,9 +35,9 @@ def made_asymmetric(layer, logits):
 @pytest.mark.parametrize("normalization", ["symmetric", "after"])
 def test_beliefs_are_those_of_dense_crf(normalization):
     images, logits = batch()
-    params = CrfParams(**vars(PARAMS) | {"normalization": normalization})
+    params = dataclasses.replace(PARAMS, normalization=normalization)
     layer = made_asymmetric(MeanFieldCRF(params), logits)
-    crf = DenseCRF(layer.trained_params(), compatibility=np.array(layer.compatibility))
+    crf = DenseCRF(params, compatibility=layer.compatibility.numpy())
     expected = [crf(image, probs) for image, probs in zip(images, np.exp(logits), strict=True)]
     np.testing.assert_allclose(tf.nn.softmax(layer(images, logits)), expected, atol=1e-4)
 
@@ -45,6 +46,16 @@ def test_starts_as_potts():
     images, logits = batch(pictures=1)
     expected = DenseCRF(PARAMS)(images[0], np.exp(logits[0]))
     np.testing.assert_allclose(tf.nn.softmax(MeanFieldCRF(PARAMS)(images, logits))[0], expected, atol=1e-4)
+
+
+def test_hands_its_weights_on():
+    images, logits = batch(pictures=1)
+    layer = made_asymmetric(MeanFieldCRF(PARAMS), logits)
+    layer.w1.assign(1.25)
+    crf = layer.dense_crf()
+    assert crf.params == dataclasses.replace(PARAMS, w1=1.25)
+    np.testing.assert_allclose(tf.nn.softmax(layer(images, logits))[0], crf(images[0], np.exp(logits[0])), atol=1e-4)
+    assert layer.dense_crf(iterations=10).params.iterations == 10
 
 
 def gradients(layer, images, logits, incoming):
@@ -94,7 +105,7 @@ def test_permuted_classes_are_permuted_results(example):
     layer, images, logits, incoming, found = example
     order = np.array([2, 0, 3, 1])
     other = made_asymmetric(MeanFieldCRF(PARAMS), logits)
-    other.compatibility.assign(np.array(layer.compatibility)[order][:, order])
+    other.compatibility.assign(layer.compatibility.numpy()[order][:, order])
     scores = layer(images, logits).numpy()
     np.testing.assert_allclose(other(images, logits[..., order]), scores[..., order], atol=1e-4)
     permuted = gradients(other, images, logits[..., order], incoming[..., order])
@@ -152,7 +163,7 @@ def test_fit_trains_the_layer_and_what_is_before_it(tmp_path):
     code = ("import sys, keras, numpy as np, deeplab_tf.models.mean_field_crf\n"
             "model = keras.models.load_model(sys.argv[1])\n"
             "np.testing.assert_allclose(model(np.load(sys.argv[3])), np.load(sys.argv[2]), atol=1e-4)\n"
-            "assert model.get_layer('crf').trained_params().w1 != 0.1\n")
+            "assert model.get_layer('crf').dense_crf().params.w1 != 0.1\n")
     subprocess.run([sys.executable, "-c", code, path, expected, tmp_path / "images.npy"], check=True)
 
 
@@ -163,7 +174,7 @@ def test_weights_stay_at_zero_or_above():
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.build(layer.trainable_variables)
     optimizer.apply([tf.ones_like(variable) for variable in layer.trainable_variables])
-    assert layer.trained_params().w1 == layer.trained_params().w2 == 0
+    assert layer.w1 == layer.w2 == 0
 
 
 def test_refusals_say_what_to_do():
