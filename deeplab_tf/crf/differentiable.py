@@ -73,7 +73,7 @@ def mean_field_adjoint(filters: Sequence, beliefs: np.ndarray, weights: Sequence
         to_weights -= [np.vdot(one, agreed) for one in returned]
         to_compatibility -= total.T @ belief
         pull = -total @ compatibility
-        gradient = belief * (pull - (belief * pull).sum(axis=1, keepdims=True))
+        gradient = belief * (pull - np.einsum("pl,pl->p", belief, pull)[:, None])
     return Gradients(to_logits + gradient, to_weights, to_compatibility)
 
 

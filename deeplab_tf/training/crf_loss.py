@@ -28,7 +28,8 @@ def dense_crf_loss(
     1 - sum_k S_k' W S_k / (v' W v), with W the bilateral kernel of section 3.3 without normalisation, S = v * softmax(logits)
     and v the valid pixels: between 0 (one label everywhere) and 1, whatever the size and the widths. To be added, with a
     weight, to the cross entropy of the labels there are. The published code (meng-tang/rloss) takes -sum_k S_k' W S_k itself,
-    on pictures of 513 pixels at half size, with weight 2e-9, sigma_beta 15, sigma_alpha 100.
+    of crops of 513 pixels at half size, times 2e-9, with the sigmas below: on VOC that is a weight of 0.07 to 0.4 here,
+    0.16 in the mean (measured on 12 pictures).
 
     Exact gradient with respect to the logits, -(W + W') S through the softmax; none to the pictures. Runs on the host's CPU
     as a call to Python: in `tf.function`, not under XLA.
