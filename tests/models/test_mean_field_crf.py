@@ -183,3 +183,7 @@ def test_refusals_say_what_to_do():
         MeanFieldCRF({"w1": 3})
     with pytest.raises(ValueError, match="resize_align_corners"):
         MeanFieldCRF(PARAMS)(images, logits[:, ::2])
+    with pytest.raises(ValueError, match="width, 3"):
+        MeanFieldCRF(PARAMS)(images[..., :1], logits)
+    with pytest.raises(ValueError, match="backend: got 'gpu'"):
+        MeanFieldCRF(PARAMS, backend="gpu")

@@ -103,3 +103,11 @@ def value_and_gradient_traced(logits, images):
         loss = dense_crf_loss(logits, images)
     assert loss.shape == ()
     return loss, tape.gradient(loss, logits)
+
+
+def test_refuses_what_is_no_picture():
+    images, logits = batch()
+    with pytest.raises(ValueError, match="width, 3"):
+        dense_crf_loss(logits, images[..., 0])
+    with pytest.raises(ValueError, match="stride 0"):
+        dense_crf_loss(logits, images, stride=0)
