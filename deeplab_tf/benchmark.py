@@ -1,8 +1,8 @@
-"""Measures a part of the package: `python -m deeplab_tf.benchmark models|train|crf|data [flags]`, from the project's root.
+"""Measures a part of the package: `python -m deeplab_tf.benchmark NAME [flags]`, from the project's root.
 
 models: networks of the zoo, forward and training step, also against torch. train: the whole trainer against the bare
-step. crf: the engines of the dense CRF. data: the input pipeline. `python -m deeplab_tf.benchmark NAME --help` lists the
-flags of one.
+step. crf: the engines of the dense CRF. data: the input pipeline. layer: what the CRF inside a network learns.
+`python -m deeplab_tf.benchmark NAME --help` lists the flags of one.
 """
 
 import importlib
@@ -10,7 +10,7 @@ import sys
 
 from deeplab_tf.errors import UserError
 
-NAMES = ("models", "train", "crf", "data")
+NAMES = ("models", "train", "crf", "data", "layer")
 
 
 def main(argv):

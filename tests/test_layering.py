@@ -21,13 +21,13 @@ ALLOWED = {  # folder -> parts of the package that it may import beside itself a
     "crf": {"metrics"},
     "datasets": set(),
     "weights": set(),
-    "models": {"layers", "weights"},
+    "models": {"layers", "weights", "crf"},
     "pages": {"metrics", "datasets"},
     "refining": {"crf", "weights", "metrics"},
     "inference": {"layers", "models", "datasets", "crf"},
     "evaluation": {"layers", "models", "datasets", "weights", "crf", "metrics", "inference", "pages"},
     "serving": {"layers", "models", "datasets", "inference"},
-    "training": {"layers", "models", "datasets", "weights", "metrics", "pages"},
+    "training": {"layers", "models", "datasets", "weights", "crf", "metrics", "pages"},
     "experiment": {"models", "datasets", "weights", "crf", "inference", "pages", "training", "evaluation", "serving"},
 }
 
