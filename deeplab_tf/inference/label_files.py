@@ -18,7 +18,7 @@ from deeplab_tf.crf.stage import refine_stream
 from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import IMAGE_SUFFIXES, is_picture_name
 from deeplab_tf.errors import UserError
-from deeplab_tf.inference.segment import segment
+from deeplab_tf.inference.segment import segment, segment_labels
 from deeplab_tf.whole_files import make_folder, replacing
 
 
@@ -55,6 +55,7 @@ def predict_pictures(
     tile: int | None = None,
     crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     crf_workers: int = 2,
+    memory_limit: float | None = None,
     overwrite: bool = False,
 ) -> list[pathlib.Path]:
     """Writes NAME.png (a palette PNG of ids) and NAME_overlay.jpg for every picture, both or neither.
@@ -70,6 +71,7 @@ def predict_pictures(
       flip, tile: as `segment` takes them.
       crf: a DenseCRF, or None.
       crf_workers: threads that run it.
+      memory_limit: as `segment` takes it.
       overwrite: replace results that are there.
 
     Returns:
@@ -87,21 +89,20 @@ def predict_pictures(
     read_image(pictures[0])  # a wrong first file ends before anything is made
     make_folder(out_dir)
 
-    def stream():
+    def stream(segmented):
         for picture, target in zip(pictures, targets, strict=True):
             image = read_image(picture)
-            yield (image, target), image, segment(model, image, flip=flip, tile=tile)
+            yield (image, target), image, segmented(model, image, flip=flip, tile=tile, memory_limit=memory_limit)
 
-    refined = refine_stream(crf or _as_they_are, stream(), crf_workers, ahead=crf_workers)
-    with logging_redirect_tqdm(), tqdm.tqdm(refined, total=len(pictures), unit="picture", dynamic_ncols=True) as bar:
-        for (image, target), probabilities in bar:
-            _write(image, probabilities.argmax(axis=-1), target, palette, ids)
+    if crf is None:  # of a large picture there are never all probabilities
+        labelled = ((place, labels) for place, _, labels in stream(segment_labels))
+    else:
+        refined = refine_stream(crf, stream(segment), crf_workers, ahead=crf_workers)
+        labelled = ((place, probabilities.argmax(axis=-1)) for place, probabilities in refined)
+    with logging_redirect_tqdm(), tqdm.tqdm(labelled, total=len(pictures), unit="picture", dynamic_ncols=True) as bar:
+        for (image, target), labels in bar:
+            _write(image, labels, target, palette, ids)
     return targets
-
-
-def _as_they_are(image: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """In place of a CRF."""
-    return probabilities
 
 
 def _targets(pictures, out_dir, overwrite) -> list[pathlib.Path]:
@@ -130,7 +131,7 @@ def _write(image: np.ndarray, labels: np.ndarray, target: pathlib.Path, palette,
     values = np.array(ids, np.uint8)[labels]
     label_map = Image.fromarray(values, "P")
     label_map.putpalette(colors.tobytes())
-    blend = (image.astype(np.float32) + colors[values]) / 2
+    blend = (image.astype(np.uint16) + colors[values]) // 2
     png = _encoded(label_map, "PNG")
     jpeg = _encoded(Image.fromarray(blend.astype(np.uint8)), "JPEG", quality=90)
     with replacing(target) as label_file, replacing(_overlay(target)) as overlay_file:
