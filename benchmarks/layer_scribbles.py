@@ -12,13 +12,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tqdm
+from deeplab_tf.evaluation.confusion import confusion_of
 
 from deeplab_tf.datasets import pipeline, sources
 from deeplab_tf.datasets.masks import read_label
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.scribbles import scribbles
 from deeplab_tf.datasets.specs import get_dataset
-from deeplab_tf.evaluation.confusion import confusion_of
 from deeplab_tf.layers.resize import resize_align_corners
 from deeplab_tf.models.deeplab import build_model
 from deeplab_tf.training.crf_loss import dense_crf_loss

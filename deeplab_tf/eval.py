@@ -14,7 +14,9 @@ from deeplab_tf.experiment.results import result_folder
 from deeplab_tf.experiment.run_folder import check_split
 from deeplab_tf.experiment.settings import CRF_STAGE
 
-USES = ("data_dir", "eval_split", "ignore_classes", "flip", "tile", "max_images", "gallery", "trimap", *CRF_STAGE)
+USES = (
+    "data_dir", "eval_split", "ignore_classes", "flip", "tile", "max_images", "gallery", "trimap", "memory_limit", *CRF_STAGE,
+)
 
 
 def define(flags):

@@ -10,7 +10,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.examples import count_examples, read_examples
-from deeplab_tf.inference.segment import segment
+from deeplab_tf.inference.segment import segment_labels
 from deeplab_tf.inference.tiles import Tiles
 from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 
@@ -21,6 +21,7 @@ def confusion_of(
     examples: Iterable[Mapping],
     *,
     tile: int | Tiles | None = None,
+    memory_limit: float | None = None,
     progress: bool = True,
 ) -> ConfusionMatrix:
     """Counts true and predicted classes of whole pictures at their own size, before any CRF.
@@ -29,7 +30,7 @@ def confusion_of(
       model: a network of the zoo or a MultiScale; its weights are read as they are now.
       spec: the DatasetSpec.
       examples: as `evaluate` takes them.
-      tile: as `segment` takes it.
+      tile, memory_limit: as `segment` takes them.
       progress: whether to draw a progress bar.
 
     Raises:
@@ -44,9 +45,9 @@ def confusion_of(
         ) as bar,
     ):  # fmt: skip
         for example in bar:
-            probabilities = segment(model, example.image, tile=tile)
+            labels = segment_labels(model, example.image, tile=tile, memory_limit=memory_limit)
             try:
-                counts.update(example.label, probabilities.argmax(axis=-1))
+                counts.update(example.label, labels)
             except ValueError as error:
                 raise UserError(f"{example.id}: {error}.") from error
     return counts

@@ -35,6 +35,7 @@ def evaluate(
     scales: tuple[float, ...] = (1.0,),
     flip: bool = False,
     tile: int | tuple[int, int] | Tiles | None = None,
+    memory_limit: float | None = None,
     crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     crf_workers: int = 2,
     save_scores: bool = False,
@@ -54,7 +55,7 @@ def evaluate(
       examples: {"image": uint8 [height, width, 3], "label": integer [height, width], "id": text}, NumPy values or
         a tf.data.Dataset; where they know their number, the progress bar tells the time left.
       out_dir: made if it is not there; gets result.json and report.html.
-      scales, flip, tile: as `segment` takes them.
+      scales, flip, tile, memory_limit: as `segment` takes them.
       crf: a DenseCRF, or None.
       crf_workers: threads that run it.
       save_scores: keep the probabilities in out_dir/scores (and the labels after the CRF in out_dir/crf_labels), and
@@ -93,7 +94,7 @@ def evaluate(
     def scores_of(example: Example) -> np.ndarray:
         probabilities = None if cache is None else cache.get(example.id, example.image)
         if probabilities is None:
-            probabilities = segment(model, example.image, scales, flip, tile)
+            probabilities = segment(model, example.image, scales, flip, tile, memory_limit=memory_limit)
             if cache is not None:
                 cache.put(example.id, example.image, probabilities)
                 probabilities = cache.get(example.id, example.image)

@@ -59,8 +59,9 @@ def evaluate_run(
         if cached_scores:
             return evaluate_scores(spec, examples, **shared)
         return evaluate(
-            run.model, spec, examples, flip=settings.flip, tile=settings.tile, save_scores=save_scores, **shared
-        )
+            run.model, spec, examples, flip=settings.flip, tile=settings.tile, memory_limit=config.devices.memory_limit,
+            save_scores=save_scores, **shared,
+        )  # fmt: skip
 
 
 def masks_of(config: ExperimentConfig, spec: DatasetSpec, match_names: bool) -> DatasetSpec:

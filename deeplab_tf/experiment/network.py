@@ -17,7 +17,7 @@ from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.run_folder import dataset_of, load_spec
-from deeplab_tf.inference.segment import segment
+from deeplab_tf.inference.segment import segment, segment_labels
 from deeplab_tf.models.deeplab import build_model
 from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.training.checkpoints import checkpoint_of
@@ -70,7 +70,17 @@ class TrainedNetwork:
     @property
     def segment(self) -> Callable[[np.ndarray], np.ndarray]:
         """uint8 [height, width, 3] RGB -> float32 [height, width, K], as the config's flip and tile say."""
-        return functools.partial(segment, self.model, flip=self.config.eval.flip, tile=self.config.eval.tile)
+        return functools.partial(segment, self.model, **self._how)
+
+    @property
+    def label(self) -> Callable[[np.ndarray], np.ndarray]:
+        """uint8 [height, width, 3] RGB -> class ids [height, width]; keeps no probabilities of a large picture."""
+        return functools.partial(segment_labels, self.model, **self._how)
+
+    @property
+    def _how(self) -> dict:
+        judged = self.config.eval
+        return {"flip": judged.flip, "tile": judged.tile, "memory_limit": self.config.devices.memory_limit}
 
 
 def load_trained(config: ExperimentConfig, workdir: str | os.PathLike | None = None) -> TrainedNetwork:

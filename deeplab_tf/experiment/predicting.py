@@ -48,16 +48,16 @@ def predict(
         if label_ids:
             raise UserError("--label_ids: a SavedModel knows its class ids only, expected a run or a weights file beside it.")
         network = load_saved_model(saved_model)
-        names, palette, ids = network.class_names, network.palette, None
+        names, palette, ids, label = network.class_names, network.palette, None, None
         origin = {"saved_model": folder_digest(network.path)}
     else:
         network = load_trained(config, workdir)
-        names, palette = network.spec.class_names, network.spec.palette
+        names, palette, label = network.spec.class_names, network.spec.palette, network.label
         ids = network.spec.ids if label_ids else None
         origin = _origin(network)
     return predictions.predict_pictures(
-        network.segment, pictures, pathlib.Path(out_dir), LabelFiles(names, palette, ids, write), crf=crf_of(config),
-        crf_workers=config.eval.crf_workers, settings=origin, overwrite=overwrite,
+        network.segment, pictures, pathlib.Path(out_dir), LabelFiles(names, palette, ids, write), label=label,
+        crf=crf_of(config), crf_workers=config.eval.crf_workers, settings=origin, overwrite=overwrite,
     )  # fmt: skip
 
 

@@ -117,8 +117,9 @@ class DevicesConfig:
     )
     recompute: bool = setting(False, "compute the trunk's activations again in the backward pass: less memory, more time")
     memory_limit: float | None = setting(
-        None, "GiB that training may take; a run that would need more is refused", Range("GiB above 0", lambda gib: gib > 0)
-    )
+        None, "GiB that may be taken; a training that would need more is refused, larger pictures are cut into tiles",
+        Range("GiB above 0", lambda gib: gib > 0),
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,12 +23,12 @@ class Prediction:
     Attributes:
       image: uint8 [height, width, 3] RGB.
       labels: integer [height, width] class ids.
-      probabilities: float32 [height, width, K].
+      probabilities: float32 [height, width, K]; None where no file needs them.
     """
 
     image: np.ndarray
     labels: np.ndarray
-    probabilities: np.ndarray
+    probabilities: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +57,10 @@ class LabelFiles:
         if {"palette", "overlay"} & set(self.write) and max(self.ids) > 255:
             raise UserError(f"label ids: got {max(self.ids)}, expected at most 255 in a palette PNG; write class ids instead, "
                             "or --write=labels.")
+
+    @property
+    def needs_probabilities(self) -> bool:
+        return bool({"probabilities", "confidence"} & set(self.write))
 
     @property
     def colors(self) -> np.ndarray:

@@ -49,6 +49,7 @@ def predict_pictures(
     out_dir: str | os.PathLike,
     files: LabelFiles,
     *,
+    label: Callable[[np.ndarray], np.ndarray] | None = None,
     crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     crf_workers: int = 2,
     settings: Mapping[str, object] | None = None,
@@ -64,6 +65,8 @@ def predict_pictures(
       pictures: see `find_pictures`; none is ever replaced by a result.
       out_dir: made if it is not there.
       files: what is written.
+      label: uint8 [height, width, 3] RGB -> class ids [height, width], which takes the place of `segment` where neither the CRF
+        nor a file needs probabilities: those of a large picture may not fit the memory.
       crf: a DenseCRF, or None.
       crf_workers: threads that run it.
       settings: JSON-able facts that the results depend on besides `files` and `crf`, such as a digest of the network.
@@ -79,6 +82,9 @@ def predict_pictures(
     _check_targets(pictures, out_dir, files, log, overwrite)
     waiting = [picture for picture in pictures if not log.is_done(picture, _targets(picture, out_dir, files))]
     failed, written = [], []
+    refine = _as_it_is if crf is None else _telling(crf)
+    if label is None or crf is not None or files.needs_probabilities:
+        label = segment
 
     def fails(picture: PictureFile, error: UserError) -> None:
         failed.append((picture.path, str(error).removeprefix(f"{picture.path}: ")))
@@ -88,14 +94,18 @@ def predict_pictures(
         for picture in (picture for picture in waiting if not picture.is_video):
             try:
                 image = read_upright(picture.path)
+                found = label(image)
             except UserError as error:
                 fails(picture, error)
                 continue
-            yield (picture, image), image, segment(image)
+            yield (picture, image), image, found
 
     with logging_redirect_tqdm(), tqdm.tqdm(total=len(waiting), unit="picture", dynamic_ncols=True) as bar:
-        for (picture, image), probabilities in refine_stream(crf or _as_they_are, stream(), crf_workers, ahead=crf_workers):
-            prediction = Prediction(image, probabilities.argmax(axis=-1), probabilities)
+        for (picture, image), found in refine_stream(refine, stream(), crf_workers, ahead=crf_workers):
+            if isinstance(found, UserError):
+                fails(picture, found)
+                continue
+            prediction = Prediction(image, found) if found.ndim == 2 else Prediction(image, found.argmax(axis=-1), found)
             log.begin()
             written += files.save(prediction, out_dir, picture.name)
             log.done(picture, image.shape[:2], shares(prediction.labels, files.class_names))
@@ -104,7 +114,7 @@ def predict_pictures(
             log.begin()
             try:
                 height, width, found = video.label_video(
-                    segment, picture.path, out_dir, picture.name, files, crf=crf or _as_they_are, crf_workers=crf_workers
+                    segment, picture.path, out_dir, picture.name, files, crf=crf or _as_it_is, crf_workers=crf_workers
                 )
             except UserError as error:
                 fails(picture, error)
@@ -122,9 +132,21 @@ def _targets(picture: PictureFile, out_dir: pathlib.Path, files: LabelFiles) -> 
     return video.paths(out_dir, picture.name) if picture.is_video else files.paths(out_dir, picture.name)
 
 
-def _as_they_are(image: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+def _as_it_is(image: np.ndarray, found: np.ndarray) -> np.ndarray:
     """In place of a CRF."""
-    return probabilities
+    return found
+
+
+def _telling(crf: Callable) -> Callable[[np.ndarray, np.ndarray], np.ndarray | UserError]:
+    """The CRF, which hands back its refusal of a picture (one too large for its memory) instead of ending the others."""
+
+    def refine(image: np.ndarray, probabilities: np.ndarray) -> np.ndarray | UserError:
+        try:
+            return crf(image, probabilities)
+        except ValueError as error:
+            return error if isinstance(error, UserError) else UserError(str(error))
+
+    return refine
 
 
 def _about(files: LabelFiles, crf) -> dict:

@@ -7,9 +7,13 @@ fused, see `zoo.size_multiple`), up-sample the logits with aligned corners to th
 
 from __future__ import annotations
 
+import functools
+
 import keras
+import numpy as np
 import tensorflow as tf
 
+from deeplab_tf.inference.memory import Footprint
 from deeplab_tf.layers import resize_align_corners
 from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.models.zoo import size_multiple
@@ -52,6 +56,11 @@ class Predictor:
         pictures = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
         self.run = tf.function(self.probabilities, input_signature=[pictures])
 
+    @functools.cached_property
+    def footprint(self) -> Footprint:
+        """What it needs of memory and of the picture round a pixel."""
+        return Footprint.of(self.network, self.scales)
+
     def logits(self, images: tf.Tensor) -> tf.Tensor:
         """[batch, height, width, 3] RGB 0..255 -> float32 [batch, rows, columns, K] of the padded pictures."""
         padded = pad_to_multiple(tf.cast(images, tf.float32), self.multiple)
@@ -61,9 +70,14 @@ class Predictor:
         """[batch, height, width, 3] RGB 0..255 -> float32 [batch, height, width, K], which sum to 1 over K."""
         probabilities = self._softmax(images)
         if self.flip:
-            mirrored = self._softmax(tf.reverse(images, axis=[2]))
+            with tf.control_dependencies([probabilities]):  # one after the other, in the memory of one
+                mirrored = self._softmax(tf.reverse(images, axis=[2]))
             probabilities = (probabilities + tf.reverse(mirrored, axis=[2])) / 2
         return probabilities
+
+    def one(self, image: np.ndarray) -> np.ndarray:
+        """`probabilities` of one picture, uint8 [height, width, 3] -> float32 [height, width, K]."""
+        return self.run(image[None])[0].numpy()
 
     def _softmax(self, images: tf.Tensor) -> tf.Tensor:
         height, width = tf.shape(images)[1], tf.shape(images)[2]

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from deeplab_tf.inference.predictor import predictor_for
-from deeplab_tf.inference.tiles import Tiles, average_tiles
+from deeplab_tf.inference.memory import choose_tiles
+from deeplab_tf.inference.predictor import Predictor, predictor_for
+from deeplab_tf.inference.tiles import Tiles, average_bands, average_tiles
 
 
 def segment(
@@ -18,6 +19,7 @@ def segment(
     flip: bool = False,
     tile: int | tuple[int, int] | Tiles | None = None,
     crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    memory_limit: float | None = None,
 ) -> np.ndarray:
     """Class probabilities of a picture of any size.
 
@@ -31,27 +33,58 @@ def segment(
       flip: average the probabilities of the picture and of its mirror image.
       tile: side or (height, width) of overlapping tiles for pictures larger than that, or a `Tiles`, which
         also holds the overlap (else a quarter of the tile). Probabilities are averaged, weighted
-        by a ramp that falls linearly over the overlap towards a tile's borders.
+        by a ramp that falls linearly over the overlap towards a tile's borders. None: the whole picture, or where
+        that would exceed the memory limit the tiles that `memory.choose_tiles` finds.
       crf: a DenseCRF, applied to the picture and the probabilities last.
+      memory_limit: GiB that the process may take; None: half of the machine's memory.
 
     Returns:
       float32 [height, width, K], which sum to 1 over K.
 
     Raises:
       ValueError: an image that is not uint8 RGB, scales or tiles that make no sense.
+      UserError: the picture does not fit the memory limit even in tiles.
     """
     image = check_image(image)
     predictor = predictor_for(model, scales, flip)
-
-    def predict(part: np.ndarray) -> np.ndarray:
-        return predictor.run(part[None])[0].numpy()
-
-    tiles = None if tile is None else Tiles.of(tile)
-    if tiles and (image.shape[0] > tiles.size[0] or image.shape[1] > tiles.size[1]):
-        probabilities = average_tiles(predict, image, tiles, predictor.multiple)
+    tiles = _tiles_of(tile, predictor, image, memory_limit, labels_only=False)
+    if tiles is None:
+        probabilities = predictor.one(image)
     else:
-        probabilities = predict(image)
+        probabilities = average_tiles(predictor.one, image, tiles, predictor.multiple)
     return probabilities if crf is None else crf(image, probabilities)
+
+
+def segment_labels(
+    model: keras.Model,
+    image: np.ndarray,
+    scales: tuple[float, ...] = (1.0,),
+    flip: bool = False,
+    tile: int | tuple[int, int] | Tiles | None = None,
+    memory_limit: float | None = None,
+) -> np.ndarray:
+    """The likeliest class of every pixel, uint8 [height, width]: `segment(...).argmax(-1)`, in tiles without ever keeping
+    the probabilities of the whole picture. The arguments are those of `segment`."""
+    image = check_image(image)
+    predictor = predictor_for(model, scales, flip)
+    tiles = _tiles_of(tile, predictor, image, memory_limit, labels_only=True)
+    kind = np.uint8 if predictor.num_classes <= 256 else np.uint16
+    if tiles is None:
+        return predictor.one(image).argmax(axis=-1).astype(kind)
+    labels = np.empty(image.shape[:2], kind)
+    for rows, probabilities in average_bands(predictor.one, image, tiles, predictor.multiple):
+        labels[rows] = probabilities.argmax(axis=-1)
+    return labels
+
+
+def _tiles_of(tile, predictor: Predictor, image: np.ndarray, memory_limit: float | None, labels_only: bool) -> Tiles | None:
+    """The tiles that were asked for, else those that the memory asks for; None for the whole picture."""
+    if tile is None:
+        return choose_tiles(
+            predictor.footprint, image.shape[:2], multiple=predictor.multiple, limit=memory_limit, labels_only=labels_only
+        )
+    tiles = Tiles.of(tile)
+    return tiles if image.shape[0] > tiles.size[0] or image.shape[1] > tiles.size[1] else None
 
 
 def check_image(image: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -68,19 +69,43 @@ def average_tiles(
 ) -> np.ndarray:
     """Weighted mean (`Tiles.weights`) of `predict`'s float32 [h, w, K] over the tiles of an image [height, width, 3].
 
-    Memory: the result, one plane of weights and one tile at a time.
+    Memory: the result, and what `average_bands` takes.
+    """
+    result = None
+    for rows, values in average_bands(predict, image, tiles, multiple):
+        if result is None:
+            result = np.empty((*image.shape[:2], values.shape[-1]), np.float32)
+        result[rows] = values
+    return result
+
+
+def average_bands(
+    predict: Callable[[np.ndarray], np.ndarray], image: np.ndarray, tiles: Tiles, multiple: int
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """`average_tiles` from top to bottom: (rows, float32 [rows, width, K]) as soon as no tile below reaches into them.
+
+    Memory: one row of tiles with a plane of weights, and one tile at a time.
     """
     height, width = image.shape[:2]
-    total, weight = None, np.zeros((height, width), np.float32)
-    for rows, columns in tiles.cut(height, width, multiple):
-        values = predict(image[rows, columns])
-        if total is None:
-            total = np.zeros((height, width, values.shape[-1]), np.float32)
-        share = tiles.weights(*values.shape[:2])
-        total[rows, columns] += values * share[..., None]
-        weight[rows, columns] += share
-    total /= weight[..., None]
-    return total
+    grouped = [(rows, [part[1] for part in parts]) for rows, parts in itertools.groupby(
+        tiles.cut(height, width, multiple), key=lambda part: part[0])]
+    starts = [rows.start for rows, _ in grouped[1:]] + [height]
+    total, weight, done = None, np.zeros((0, width), np.float32), 0
+    for (rows, columns), following in zip(grouped, starts, strict=True):
+        new = rows.stop - done - len(weight)
+        weight = np.concatenate([weight, np.zeros((new, width), np.float32)])
+        for column in columns:
+            values = predict(image[rows, column])
+            if total is None:
+                total = np.zeros((0, width, values.shape[-1]), np.float32)
+            if len(total) < len(weight):
+                total = np.concatenate([total, np.zeros((new, *total.shape[1:]), np.float32)])
+            share = tiles.weights(*values.shape[:2])
+            total[rows.start - done : rows.stop - done, column] += values * share[..., None]
+            weight[rows.start - done : rows.stop - done, column] += share
+        finished = following - done
+        yield slice(done, following), total[:finished] / weight[:finished, :, None]
+        total, weight, done = total[finished:], weight[finished:], following
 
 
 def _pair(name: str, value: int | tuple[int, int]) -> tuple[int, int]:

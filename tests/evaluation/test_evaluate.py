@@ -179,7 +179,7 @@ def test_kept_scores_are_reused_and_another_crf_needs_no_network(make_model, tmp
     plain = evaluate(model, SPEC, _examples(), out_dir=tmp_path / "plain", progress=False)
     assert first["mean_iou"] == pytest.approx(plain["mean_iou"], abs=5e-3)
 
-    monkeypatch.setattr(module, "segment", lambda *_: pytest.fail("the network ran again"))
+    monkeypatch.setattr(module, "segment", lambda *_, **__: pytest.fail("the network ran again"))
     again = evaluate(model, SPEC, _examples(), out_dir=tmp_path, crf=crf, save_scores=True, progress=False)
     assert len(crf.threads) == 5  # the labels after the CRF were kept as well
     other = _Swap()
@@ -194,11 +194,11 @@ def test_kept_scores_are_reused_and_another_crf_needs_no_network(make_model, tmp
 def test_interrupted_run_goes_on_where_it_was(make_model, tmp_path, monkeypatch):
     model, calls = make_model(), []
 
-    def counted(model, image, *options):
+    def counted(model, image, *options, **limit):
         if len(calls) == 3:
             raise KeyboardInterrupt
         calls.append(image.shape)
-        return segment(model, image, *options)
+        return segment(model, image, *options, **limit)
 
     monkeypatch.setattr(module, "segment", counted)
     with pytest.raises(KeyboardInterrupt):
@@ -291,11 +291,14 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(make_model, tmp_pat
 
 @pytest.mark.parametrize("count", [evaluate, confusion_of])
 def test_progress_knows_the_end_and_log_lines_stand_alone(make_model, tmp_path, monkeypatch, capsys, count):
+    name = "segment" if count is evaluate else "segment_labels"
+    quiet = getattr(sys.modules[count.__module__], name)
+
     def talkative(*arguments, **options):
         logging.getLogger("deeplab_tf").warning("method auto")
-        return segment(*arguments, **options)
+        return quiet(*arguments, **options)
 
-    monkeypatch.setattr(sys.modules[count.__module__], "segment", talkative)
+    monkeypatch.setattr(sys.modules[count.__module__], name, talkative)
     console = logging.StreamHandler(sys.stderr)
     logging.getLogger().addHandler(console)
     try:

@@ -6,12 +6,12 @@ import cv2
 import keras
 import numpy as np
 import tensorflow as tf
+from deeplab_tf.evaluation.metrics import ConfusionMatrix
 
 from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.crf.params import CrfParams
 from deeplab_tf.datasets.miniature import render
 from deeplab_tf.datasets.scribbles import scribbles
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
 from deeplab_tf.models.mean_field_crf import MeanFieldCRF
 from deeplab_tf.training.crf_loss import dense_crf_loss
 from deeplab_tf.training.losses import segmentation_loss
