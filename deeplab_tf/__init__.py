@@ -5,23 +5,30 @@ Names are imported on first use, so that `import deeplab_tf` is quick and does n
 
 import importlib
 
+from deeplab_tf.keras_objects import register_with_keras
+
 _PLACES = {
     "AtrousConv1D": "layers",
     "AtrousConv2D": "layers",
+    "CaffeSGD": "training.solver",
     "ConfusionMatrix": "metrics.confusion_matrix",
     "CrfParams": "crf.params",
     "DatasetSpec": "datasets.specs",
     "DenseCRF": "crf.dense_crf",
     "ExperimentConfig": "experiment.config",
+    "MeanIoU": "training.mean_iou",
     "MultiScale": "models.multi_scale",
+    "SegmentationLoss": "training.losses",
     "UserError": "errors",
     "build_model": "models.deeplab",
     "export_saved_model": "serving.saved_model",
     "get_dataset": "datasets.specs",
     "list_models": "models.zoo",
+    "load_model": "models.loading",
     "load_weights": "weights.loading",
     "resize_align_corners": "layers",
     "segment": "inference.segment",
+    "segmentation_loss": "training.losses",
 }
 
 _SUBPACKAGES = (
@@ -42,3 +49,6 @@ def __getattr__(name: str):
 
 def __dir__():
     return __all__
+
+
+register_with_keras()

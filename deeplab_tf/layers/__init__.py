@@ -6,6 +6,7 @@ from deeplab_tf.layers.dropout import Dropout
 from deeplab_tf.layers.pooling import CaffeMaxPool2D
 from deeplab_tf.layers.preprocessing import SubtractMean
 from deeplab_tf.layers.resize import resize_align_corners
+from deeplab_tf.submodules import on_demand
 
 __all__ = [
     "AtrousConv1D",
@@ -18,3 +19,5 @@ __all__ = [
     "resize_align_corners",
     "resolve_method",
 ]
+
+__getattr__ = on_demand(__name__)

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from deeplab_tf.layers.atrous import conv2d
+from deeplab_tf.layers.replicas import over_replicas, replicas
 from deeplab_tf.published import BATCH_NORM_EPSILON
 
 SMALL_BATCH = 16  # fewer pictures than this are too few to normalise by
@@ -28,9 +29,9 @@ class BatchNormStatistics(keras.layers.Layer):
         self.channels, self.frozen, self.momentum = channels, frozen, momentum
 
     def build(self, input_shape=None):
-        def weight(name, value, trainable):
+        def weight(name, value, trainable):  # the replicas move the statistics alike
             return self.add_weight(name=name, shape=(self.channels,), initializer=value, trainable=trainable,
-                                   dtype="float32", autocast=False)
+                                   dtype="float32", autocast=False, aggregation="mean")
 
         self.gamma = weight("gamma", "ones", not self.frozen)
         self.beta = weight("beta", "zeros", not self.frozen)
@@ -45,10 +46,10 @@ class BatchNormStatistics(keras.layers.Layer):
         return scale, self.beta - self.moving_mean * scale
 
     def normalize(self, y: tf.Tensor) -> tf.Tensor:
-        """Normalises by the statistics of this batch (float32) and moves the running ones."""
-        if (y.shape[0] or SMALL_BATCH) < SMALL_BATCH:
-            _warn_of_small_batch(y.shape[0])
-        mean, variance = tf.nn.moments(tf.cast(y, tf.float32), axes=[0, 1, 2])
+        """Normalises by the statistics of this batch (float32), of all replicas' shares of it, and moves the running ones."""
+        if (y.shape[0] or SMALL_BATCH) * replicas() < SMALL_BATCH:
+            _warn_of_small_batch(y.shape[0] * replicas())
+        mean, variance = _moments(tf.cast(y, tf.float32))
         self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1 - self.momentum))
         self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1 - self.momentum))
         normal = tf.nn.batch_normalization(tf.cast(y, tf.float32), mean, variance, self.beta, self.gamma, BATCH_NORM_EPSILON)
@@ -59,6 +60,14 @@ class BatchNormStatistics(keras.layers.Layer):
 
     def get_config(self):
         return super().get_config() | {"channels": self.channels, "frozen": self.frozen, "momentum": self.momentum}
+
+
+def _moments(y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and variance of every channel; of the whole batch where replicas have equal shares of it."""
+    if replicas() == 1:
+        return tf.nn.moments(y, axes=[0, 1, 2])
+    mean = over_replicas("MEAN", tf.reduce_mean(y, axis=[0, 1, 2]))
+    return mean, over_replicas("MEAN", tf.reduce_mean(tf.math.squared_difference(y, mean), axis=[0, 1, 2]))
 
 
 @functools.cache  # once, not for every layer
@@ -81,7 +90,7 @@ class ConvBatchNorm(keras.layers.Layer):
       method: see `AtrousConv2D`.
       relu: end with a ReLU.
       frozen: keep statistics, gamma and beta fixed and fold them into the kernel. Otherwise training normalises by
-        the batch and trains gamma and beta.
+        the batch and trains gamma and beta, unless the layer is not `trainable`, as with Keras' own batch norm.
     """
 
     def __init__(self, filters: int, kernel_size: int, batch_norm: str, *, strides: int = 1, rate: int = 1,
@@ -103,7 +112,7 @@ class ConvBatchNorm(keras.layers.Layer):
     def call(self, x, training=False):
         x = tf.convert_to_tensor(x)
         kernel = tf.convert_to_tensor(self.kernel)
-        if self.frozen or not training:
+        if self.frozen or not training or not self.statistics.trainable:
             scale, shift = self.statistics.scale_and_shift()
             y = self._conv(x, kernel * scale)
             y = tf.nn.bias_add(y, tf.cast(shift, x.dtype))

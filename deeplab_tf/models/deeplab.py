@@ -56,31 +56,75 @@ def build_model(
       ValueError: another argument out of its range.
     """
     preset = get_preset(name)
-    if output_stride not in OUTPUT_STRIDES:
-        raise ValueError(f"output_stride: got {output_stride}, expected one of {OUTPUT_STRIDES}.")
     if num_classes < 1:
         raise ValueError(f"num_classes: got {num_classes}, expected at least 1.")
     rates = scaled_rates(preset.rates, preset.kernel_size, output_stride) if head_rates is None else tuple(head_rates)
     if len(rates) != len(preset.rates):
         raise ValueError(f"head_rates: got {len(rates)}, expected {len(preset.rates)} for {name}.")
-    dtype = keras.DTypePolicy(precision)
-    shared = {"atrous_method": atrous_method, "seed": seed}
-
-    picture = keras.Input((None, None, 3), name="picture")
-    x = SubtractMean(dtype=dtype, name="subtract_mean")(picture)
-    if preset.backbone == "vgg16":
-        x = vgg16_trunk(x, output_stride=output_stride, width=width, dilated_pools=dilated_pools, dtype=dtype, **shared)
-        if v1_average_pool:
-            x = average_pool5a(x, dtype=dtype)
-    else:
-        x = resnet_trunk(x, preset.backbone, output_stride=output_stride, width=width, frozen=frozen_batch_norm,
-                         dtype=dtype, **shared)
-    head = {"num_classes": num_classes, "kernel_size": preset.kernel_size, "rates": tuple(rates)} | shared
+    picture, x = _trunk(
+        preset.backbone, atrous_method=atrous_method, output_stride=output_stride, width=width, precision=precision,
+        frozen_batch_norm=frozen_batch_norm, dilated_pools=dilated_pools, v1_average_pool=v1_average_pool, seed=seed,
+    )  # fmt: skip
+    head = {"num_classes": num_classes, "kernel_size": preset.kernel_size, "rates": rates, "atrous_method": atrous_method,
+            "seed": seed}  # fmt: skip
     if preset.head == "fc":
-        logits = fc_head(x, channels=preset.fc_channels, width=width, dtype=dtype, **head)
+        logits = fc_head(x, channels=preset.fc_channels, width=width, dtype=keras.DTypePolicy(precision), **head)
     else:
         logits = conv_head(x, **head)
-    model = keras.Model(picture, logits, name=name)
+    return _with_weights(keras.Model(picture, logits, name=name), weights, seed)
+
+
+def features(
+    name: str,
+    *,
+    weights: str | None = None,
+    atrous_method: str = "space_to_batch",
+    output_stride: int = 8,
+    width: float = 1.0,
+    precision: str = "float32",
+    frozen_batch_norm: bool = True,
+    dilated_pools: bool = False,
+    v1_average_pool: bool = False,
+    seed: int = 0,
+) -> keras.Model:
+    """The trunk of a network of the zoo without its head, for a head of one's own.
+
+    Args:
+      name: one of `list_models()`; those with one trunk give the same.
+      weights, …: as in `build_model`; heads in a weights file are left out.
+
+    Returns:
+      A functional model: RGB float32 [batch, height, width, 3] in 0..255 -> [batch, h, w, channels] in the compute type of
+      `precision`: 512 * width channels after VGG-16, 2048 * width after the ResNets.
+
+    Raises:
+      As `build_model`.
+    """
+    backbone = get_preset(name).backbone
+    picture, x = _trunk(
+        backbone, atrous_method=atrous_method, output_stride=output_stride, width=width, precision=precision,
+        frozen_batch_norm=frozen_batch_norm, dilated_pools=dilated_pools, v1_average_pool=v1_average_pool, seed=seed,
+    )  # fmt: skip
+    return _with_weights(keras.Model(picture, x, name=f"{backbone}_features"), weights, seed)
+
+
+def _trunk(
+    backbone, *, atrous_method, output_stride, width, precision, frozen_batch_norm, dilated_pools, v1_average_pool, seed
+):  # fmt: skip
+    """(picture, features) as Keras tensors."""
+    if output_stride not in OUTPUT_STRIDES:
+        raise ValueError(f"output_stride: got {output_stride}, expected one of {OUTPUT_STRIDES}.")
+    dtype = keras.DTypePolicy(precision)
+    shared = {"output_stride": output_stride, "width": width, "atrous_method": atrous_method, "dtype": dtype, "seed": seed}
+    picture = keras.Input((None, None, 3), name="picture")
+    x = SubtractMean(dtype=dtype, name="subtract_mean")(picture)
+    if backbone != "vgg16":
+        return picture, resnet_trunk(x, backbone, frozen=frozen_batch_norm, **shared)
+    x = vgg16_trunk(x, dilated_pools=dilated_pools, **shared)
+    return picture, average_pool5a(x, dtype=dtype) if v1_average_pool else x
+
+
+def _with_weights(model: keras.Model, weights: str | None, seed: int) -> keras.Model:
     if weights is not None:
         from deeplab_tf.weights.loading import load_weights  # reads files: only where asked for
 

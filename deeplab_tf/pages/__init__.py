@@ -1,1 +1,5 @@
 """Every HTML page and picture that people look at."""
+
+from deeplab_tf.submodules import on_demand
+
+__getattr__ = on_demand(__name__)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from deeplab_tf.layers.replicas import over_replicas, replicas
 from deeplab_tf.layers.resize import resize_align_corners
 
 IGNORE_LABEL = 255
@@ -25,33 +26,69 @@ def segmentation_loss(
 
     The paper writes a sum; the published solver takes this mean over a micro-batch.
 
+    Given to `model.compile` it is the same under a `tf.distribute` strategy: the replicas' losses add up to the loss of one
+    device that sees the whole batch. `SegmentationLoss` takes weights of pictures and other settings besides.
+
     Args:
       labels: int [batch, H, W], class ids or `ignore_label`; sub-sampled to the logits by a whole step.
       logits: float [batch, h, w, classes] with `(H - 1) / (h - 1)` a whole number: 321 -> 41 is `label[::8, ::8]`.
       ignore_label: value of void.
       class_weights: one factor a class on the loss of its positions; the divisor stays the number of positions.
-      counted_labels: the labels whose valid positions are the divisor, where they are not `labels`: those of the whole
-        micro-batch on a replica that sees a part of it. The replicas' losses then add up to the loss of one device.
+      counted_labels: the labels whose valid positions are the divisor, where they are known: those of the whole micro-batch on
+        a replica that sees a part of it. Otherwise the replicas add up their numbers of positions.
 
     Returns:
       float32 scalar.
     """
+    losses, positions = _position_losses(labels, logits, ignore_label, class_weights, counted_labels)
+    return tf.reduce_sum(losses) / positions
+
+
+@keras.saving.register_keras_serializable(package="deeplab_tf")
+class SegmentationLoss(keras.losses.Loss):
+    """`segmentation_loss` as Keras' own losses are: `model.compile(loss=SegmentationLoss(ignore_label=255))`.
+
+    Labels [batch, H, W] or [batch, H, W, 1], logits [batch, h, w, classes]. The loss of a picture is scaled so that the mean
+    over the batch, which Keras takes, is the published mean over its positions.
+
+    Args:
+      ignore_label, class_weights: as `segmentation_loss`.
+      name, reduction, dtype: as in `keras.losses.Loss`.
+    """
+
+    def __init__(self, ignore_label=IGNORE_LABEL, class_weights=None, *, name="segmentation_loss",
+                 reduction="sum_over_batch_size", dtype=None):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.ignore_label, self.class_weights = ignore_label, None if class_weights is None else tuple(class_weights)
+
+    def call(self, labels, logits):
+        labels = labels[..., 0] if len(labels.shape) == 4 else labels
+        losses, positions = _position_losses(labels, logits, self.ignore_label, self.class_weights)
+        # Keras divides by the pictures of this replica and by the number of replicas.
+        shares = tf.cast(tf.shape(losses)[0] * replicas(), tf.float32) / positions
+        return tf.reduce_sum(losses, axis=[1, 2]) * shares
+
+    def get_config(self):
+        return super().get_config() | {
+            "ignore_label": self.ignore_label, "class_weights": self.class_weights, "dtype": self.dtype,
+        }  # fmt: skip
+
+
+def _position_losses(labels, logits, ignore_label, class_weights, counted_labels=None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Weighted loss of every position, float32 [batch, h, w], 0 where it is ignored; and the number to divide by."""
     size = tf.shape(logits)[1:3]
     counted = subsample_labels(labels if counted_labels is None else counted_labels, size) != ignore_label
-    losses = _position_losses(subsample_labels(labels, size), logits, ignore_label, class_weights)
-    return tf.reduce_sum(losses) / tf.maximum(tf.reduce_sum(tf.cast(counted, tf.float32)), 1.0)
-
-
-def _position_losses(labels, logits, ignore_label, class_weights) -> tf.Tensor:
-    """Weighted loss of every position, float32 [batch, h, w], 0 where it is ignored."""
-    labels = tf.cast(labels, tf.int32)
+    positions = tf.reduce_sum(tf.cast(counted, tf.float32))
+    if counted_labels is None:
+        positions = over_replicas("SUM", positions)
+    labels = tf.cast(subsample_labels(labels, size), tf.int32)
     valid = labels != ignore_label
     targets = tf.where(valid, labels, 0)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, tf.cast(logits, tf.float32))
     weights = tf.cast(valid, tf.float32)
     if class_weights is not None:
         weights *= tf.gather(tf.constant(class_weights, tf.float32), targets)
-    return losses * weights
+    return tf.ensure_shape(losses * weights, logits.shape[:3]), tf.maximum(positions, 1.0)
 
 
 def subsample_labels(labels: tf.Tensor, size) -> tf.Tensor:

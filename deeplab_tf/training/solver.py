@@ -30,13 +30,14 @@ class CaffeSGD(keras.optimizers.SGD):
 
     Args:
       learning_rate: a number or a schedule, see `deeplab_tf.training.schedules`.
-      momentum, weight_decay: 0.9 and 5e-4 in the paper.
+      momentum, weight_decay: 0.9 and 5e-4 in the paper; None: no decay.
       head_multiplier: rate of the last layer over that of the others.
     """
 
-    def __init__(self, learning_rate=1e-3, momentum=0.9, decay=5e-4, head_multiplier=10.0, name="caffe_sgd", **kwargs):
+    def __init__(self, learning_rate=1e-3, momentum=0.9, weight_decay=5e-4, head_multiplier=10.0, name="caffe_sgd", **kwargs):
         super().__init__(learning_rate, momentum=momentum, name=name, **kwargs)
-        self.decay, self.head_multiplier = decay, head_multiplier
+        # Not under Keras' name, by which its optimizers decay a second time, and biases and batch norm too.
+        self.decay, self.head_multiplier = float(weight_decay or 0.0), head_multiplier
 
     def build(self, variables):
         super().build(variables)
@@ -53,7 +54,7 @@ class CaffeSGD(keras.optimizers.SGD):
             super().update_step(gradient, variable, learning_rate)
 
     def get_config(self):
-        return super().get_config() | {"decay": self.decay, "head_multiplier": self.head_multiplier}
+        return super().get_config() | {"weight_decay": self.decay, "head_multiplier": self.head_multiplier}
 
 
 def decay_loss(variables, decay: float) -> tf.Tensor:

@@ -52,6 +52,8 @@ def make_step(
     variables = model.trainable_variables
     network = recomputed(model) if recompute else model
     strategy = strategy or tf.distribute.get_strategy()
+    # Replicas that share statistics meet in the middle of a micro-batch, which they cannot in a loop of TensorFlow's.
+    collective = strategy.num_replicas_in_sync > 1 and any(v.path.endswith("/gamma") for v in variables)
     with strategy.scope():
         optimizer.build(variables)
 
@@ -67,18 +69,22 @@ def make_step(
         return tape.gradient(total, [variable.value for variable in variables]), tf.stack(losses), counts
 
     def averaged(images, labels, all_labels):
-        first = gradients_of(images[0], labels[0], all_labels[0])
+        total = gradients_of(images[0], labels[0], all_labels[0])
         if iter_size == 1:
-            return first
+            return total
 
         def add(i, gradients, losses, counts):
             more, more_losses, more_counts = gradients_of(images[i], labels[i], all_labels[i])
             gradients = [a + b for a, b in zip(gradients, more, strict=True)]
             return i + 1, gradients, losses + more_losses, counts + more_counts
 
-        _, gradients, losses, counts = tf.while_loop(
-            lambda i, *_: i < iter_size, add, [tf.constant(1), *first], parallel_iterations=1
-        )
+        if collective:
+            for i in range(1, iter_size):
+                with tf.control_dependencies(total[0]):  # one after the other, as their activations would not fit together
+                    total = add(i, *total)[1:]
+        else:
+            total = tf.while_loop(lambda i, *_: i < iter_size, add, [tf.constant(1), *total], parallel_iterations=1)[1:]
+        gradients, losses, counts = total
         return [gradient / iter_size for gradient in gradients], losses / iter_size, counts
 
     def replica_step(images, labels):

@@ -1,6 +1,9 @@
-"""This package's own models as Keras 3 writes them (`model.save_weights("NAME.weights.h5")`)."""
+"""This package's own models as Keras 3 writes them: `model.save_weights("NAME.weights.h5")`, `model.save("NAME.keras")`."""
 
+import io
 import pathlib
+import zipfile
+import zlib
 
 import numpy as np
 
@@ -12,13 +15,13 @@ _BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
 def read_keras_weights(path: pathlib.Path) -> SourceWeights:
-    """Reads a `.weights.h5` file of a zoo model.
+    """Reads a `.weights.h5` or a `.keras` file of a zoo model, which may stand inside a `MultiScale`.
 
     The format numbers a layer's variables; which they are follows from the layer's name (`bn...` is batch
     norm).
 
     Raises:
-        UserError: the file is no HDF5 file, or holds no layers in Keras 3's layout.
+        UserError: the file is neither, is damaged, or holds no layers in Keras 3's layout.
     """
     import h5py
 
@@ -35,11 +38,11 @@ def read_keras_weights(path: pathlib.Path) -> SourceWeights:
                 tensors[f"{layer}/{variable}"] = np.asarray(group[str(index)])
 
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(_weights_of(path), "r") as file:
             file.visititems(visit)
-    except OSError as error:
+    except (OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
-            f"{path}: expected Keras weights (.weights.h5), got a file that cannot be read ({error});"
+            f"{path}: expected Keras weights (.weights.h5 or .keras), got a file that cannot be read ({error});"
             " fetch it again"
         ) from error
     if not tensors:
@@ -48,3 +51,10 @@ def read_keras_weights(path: pathlib.Path) -> SourceWeights:
             " of one; a Keras Applications file ends in .h5 alone"
         )
     return SourceWeights(tensors)
+
+
+def _weights_of(path: pathlib.Path) -> pathlib.Path | io.BytesIO:
+    if path.suffix != ".keras":
+        return path
+    with zipfile.ZipFile(path) as archive:
+        return io.BytesIO(archive.read("model.weights.h5"))

@@ -21,7 +21,7 @@ def load_weights(model, path: str | pathlib.Path, *, seed: int = 0) -> LoadRepor
 
     Args:
         model: a zoo model, or a `MultiScale` around one.
-        path: a `.caffemodel`, `.h5`, `.npz`, `.pth`, `.weights.h5` or TF-1 checkpoint, or the name of a
+        path: a `.caffemodel`, `.h5`, `.npz`, `.pth`, `.weights.h5`, `.keras` or TF-1 checkpoint, or the name of a
             weights record.
         seed: draws the 1,024 of 4,096 filters.
 

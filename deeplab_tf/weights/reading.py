@@ -17,6 +17,7 @@ READERS = {
     ".caffemodel": read_caffemodel,
     ".npz": read_npz,
     ".weights.h5": read_keras_weights,
+    ".keras": read_keras_weights,
     ".h5": read_keras_h5,  # Keras Applications; after .weights.h5, which ends so too
     ".pth": read_pytorch,
     ".pt": read_pytorch,

@@ -104,6 +104,18 @@ def test_unfrozen_trains_gamma_and_beta():
     assert all(np.abs(g).max() > 0 for g in tape.gradient(loss, [v.value for v in layer.trainable_variables]))
 
 
+def test_a_layer_that_is_not_trainable_is_frozen():
+    """As Keras' own batch norm: the statistics stay and are what is normalised by."""
+    layer = _layer(frozen=False)
+    layer.trainable = False
+    x, before = _random(16, 6, 6, 3), layer.get_weights()
+    np.testing.assert_array_equal(layer(x, training=True), layer(x, training=False))
+    assert all(np.array_equal(a, b) for a, b in zip(before, layer.get_weights(), strict=True))
+    layer.trainable = True
+    layer(x, training=True)
+    assert not np.array_equal(before[-1], layer.get_weights()[-1])
+
+
 @pytest.mark.parametrize(("batch", "frozen", "training", "warned"), [
     (15, False, True, True), (16, False, True, False), (2, True, True, False), (2, False, False, False)])
 def test_small_batches_are_warned_of_once_where_they_normalise(caplog, batch, frozen, training, warned):

@@ -143,6 +143,20 @@ def test_a_step_counts_predicted_and_true_classes_of_valid_positions():
         np.testing.assert_array_equal(results[name], np.bincount(ids[seen != 255], minlength=3))
 
 
+@pytest.mark.parametrize("decay", [0.3, 0.0, None])
+def test_the_decay_counts_once_and_leaves_biases_alone(decay):
+    """Under the name that Keras' optimizers have for it, through Keras' own entrance, with a gradient of 0."""
+    optimizer = CaffeSGD(0.1, momentum=0.0, weight_decay=decay)
+    optimizer = CaffeSGD.from_config(optimizer.get_config())  # as a loaded model has it
+    model = small_net()
+    before = [variable.numpy() for variable in model.trainable_variables]
+    optimizer.apply_gradients([(tf.zeros_like(variable.value), variable) for variable in model.trainable_variables])
+    for old, variable in zip(before, model.trainable_variables, strict=True):
+        rate = 0.1 * (10 if "fc8" in variable.path else 1)
+        factor = 1 - rate * (decay or 0) if variable.path.endswith("kernel") else 1
+        np.testing.assert_allclose(variable.numpy(), factor * old, rtol=1e-6)
+
+
 def test_optimizer_and_loss_work_in_model_fit():
     """The same update through model.compile and model.fit."""
     from deeplab_tf.training.losses import segmentation_loss
