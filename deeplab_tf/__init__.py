@@ -16,11 +16,13 @@ _PLACES = {
     "DatasetSpec": "datasets.specs",
     "DenseCRF": "crf.dense_crf",
     "ExperimentConfig": "experiment.config",
+    "MeanFieldCRF": "models.mean_field_crf",
     "MeanIoU": "training.mean_iou",
     "MultiScale": "models.multi_scale",
     "SegmentationLoss": "training.losses",
     "UserError": "errors",
     "build_model": "models.deeplab",
+    "dense_crf_loss": "training.crf_loss",
     "export_saved_model": "serving.saved_model",
     "get_dataset": "datasets.specs",
     "list_models": "models.zoo",
@@ -32,8 +34,8 @@ _PLACES = {
 }
 
 _SUBPACKAGES = (
-    "crf", "datasets", "evaluation", "experiment", "inference", "layers", "metrics", "models", "pages", "serving", "training",
-    "weights",
+    "crf", "datasets", "evaluation", "experiment", "inference", "layers", "metrics", "models", "pages", "refining", "serving",
+    "training", "weights",
 )
 
 __all__ = sorted([*_PLACES, *_SUBPACKAGES])  # noqa: PLE0605

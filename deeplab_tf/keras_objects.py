@@ -11,7 +11,10 @@ import importlib.abc
 import importlib.util
 import sys
 
-MODULES = ("layers", "models.multi_scale", "training.losses", "training.mean_iou", "training.schedules", "training.solver")
+MODULES = (
+    "layers", "models.mean_field_crf", "models.multi_scale", "training.losses", "training.mean_iou", "training.schedules",
+    "training.solver",
+)  # fmt: skip
 """Where `keras.saving.register_keras_serializable` stands."""
 
 
