@@ -39,7 +39,7 @@ class CheckReport:
     def notes(self) -> list[str]:
         """What is nobody's mistake, but spoils a training on the first split or flatters an evaluation on another."""
         (train, first), *others = self.checked.items()
-        said = foresight.rare_classes(_frequencies(self.spec, first))
+        said = foresight.rare_classes(_frequencies(self.spec, first), len(first))
         for split, members in others:
             said += foresight.shared_sequences(_thumbnails(first, "id"), _thumbnails(members, "id"), train, split)
         return said

@@ -45,7 +45,7 @@ def foresee(
         return []
     labels = [read_label(sample.label, spec) for sample in train]
     histograms = np.array([np.bincount(label.ravel(), minlength=256) for label in labels])
-    said = rare_classes(statistics.from_histograms(spec, histograms), ignored)
+    said = rare_classes(statistics.from_histograms(spec, histograms), len(labels), ignored)
     said += seldom_in_crops(spec.class_names, labels, crop_size, ignored)
     paths = {sample.image for sample in train}
     trained = {sample.id: sequences.thumbnail(read_image(sample.image)) for sample in train}
@@ -55,18 +55,18 @@ def foresee(
     return said
 
 
-def rare_classes(frequencies: statistics.ClassFrequencies, ignored: Collection[int] = ()) -> list[str]:
-    """Classes that no picture holds, or fewer than five."""
+def rare_classes(frequencies: statistics.ClassFrequencies, pictures: int, ignored: Collection[int] = ()) -> list[str]:
+    """Classes that none of the pictures holds, or fewer than five and not all of them."""
     said = []
     for train_id, (name, count) in enumerate(zip(frequencies.names, frequencies.pictures, strict=True)):
-        if train_id in ignored or count >= _FEW_PICTURES:
+        if train_id in ignored or count >= min(_FEW_PICTURES, pictures):
             continue
         if count == 0:
             said.append(f"{name}: no training picture holds it, so it can only score 0; add pictures, or leave the class out "
                         f"with --ignore_classes={train_id}.")
         else:
-            pictures = "only one training picture holds it" if count == 1 else f"only {count} training pictures hold it"
-            said.append(f"{name}: {pictures}, so what is learned is how it looks there; add pictures of it.")
+            held = "only one training picture holds it" if count == 1 else f"only {count} training pictures hold it"
+            said.append(f"{name}: {held}, so what is learned is how it looks there; add pictures of it.")
     return said
 
 

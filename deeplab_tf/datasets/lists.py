@@ -7,7 +7,7 @@ import pathlib
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from deeplab_tf.errors import UserError
 
@@ -96,33 +96,35 @@ def path_of(finder: Finder, root: pathlib.Path, folder: str, split: str, name: s
         front of another machine (CamVid's lists say /SegNet/CamVid/test/X.png), of which at least a folder and the name must
         be there: a name alone may be another picture's.
     """
+    root, inner = os.fspath(root), os.path.join(root, folder)
     if not _has_ending(name):
-        places = [root / folder / name, root / folder / split / name]
+        places = [os.path.join(inner, name), os.path.join(inner, split, name)]
         found = next(filter(None, map(finder.with_any_ending, places)), None)
-        return found or str(places[0]) + (".jpg" if "mage" in folder else ".png")
-    return next(filter(None, map(finder.exact, _places(root, folder, split, name))), str(_expected(root, folder, name)))
+        return found or places[0] + (".jpg" if "mage" in folder else ".png")
+    found = next(filter(None, map(finder.exact, _places(root, inner, split, name))), None)
+    return found or _expected(root, inner, name)
 
 
-def _places(root: pathlib.Path, folder: str, split: str, name: str) -> Iterator[pathlib.Path]:
+def _places(root: str, inner: str, split: str, name: str) -> Iterator[str]:
     if os.path.isabs(name):
-        yield pathlib.Path(name)
-    yield _expected(root, folder, name)
+        yield name
+    yield _expected(root, inner, name)
     parts = name.replace("\\", "/").strip("/").split("/")
     for start in range(max(len(parts) - 1, 1)):
-        for base in (root, root / folder, root / folder / split):
-            yield base.joinpath(*parts[start:])
+        for base in (root, inner, os.path.join(inner, split)):
+            yield os.path.join(base, *parts[start:])
 
 
-def _expected(root: pathlib.Path, folder: str, name: str) -> pathlib.Path:
-    return root / name.lstrip("/") if "/" in name else root / folder / name
+def _expected(root: str, inner: str, name: str) -> str:
+    return os.path.join(root, name.lstrip("/")) if "/" in name else os.path.join(inner, name)
 
 
 def _has_ending(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
-def relative_id(path: str, *folders: str | os.PathLike) -> str | None:
-    """`path` without ending below the first of the folders that holds it; None where none does."""
-    stem = pathlib.PurePath(os.path.abspath(os.path.splitext(path)[0]))
-    bases = (os.path.abspath(folder) for folder in folders)
-    return next((composed(stem.relative_to(base).as_posix()) for base in bases if stem.is_relative_to(base)), None)
+def relative_ids(paths: Sequence[str], folders: Sequence[str | os.PathLike]) -> list[str | None]:
+    """Each path without ending below the first of the folders that holds it; None where none does."""
+    bases = [os.path.join(os.path.abspath(folder), "") for folder in folders]
+    stems = [os.path.splitext(os.path.abspath(path))[0] for path in paths]
+    return [next((composed(stem[len(base) :]) for base in bases if stem.startswith(base)), None) for stem in stems]

@@ -8,7 +8,7 @@ import pathlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from deeplab_tf.datasets.lists import IMAGE_SUFFIXES, Finder, composed, is_picture_name, path_of, read_list, relative_id
+from deeplab_tf.datasets.lists import IMAGE_SUFFIXES, Finder, composed, is_picture_name, path_of, read_list, relative_ids
 from deeplab_tf.datasets.specs import DatasetSpec, relative_to
 from deeplab_tf.errors import UserError
 
@@ -116,12 +116,14 @@ def missing_file(sample: Sample) -> str | None:
 
 def _apart(parts: list[tuple[str, list[Sample]]]) -> tuple[Sample, ...]:
     """Joined splits; a name that restarts in several of them gets the split's name in front."""
+    if len(parts) == 1:
+        return tuple(parts[0][1])
     pictures = defaultdict(set)
     for _, samples in parts:
         for sample in samples:
             pictures[sample.id].add(sample.image)
     return tuple(
-        dataclasses.replace(sample, id=f"{split}/{sample.id}") if len(parts) > 1 and len(pictures[sample.id]) > 1 else sample
+        dataclasses.replace(sample, id=f"{split}/{sample.id}") if len(pictures[sample.id]) > 1 else sample
         for split, samples in parts
         for sample in samples
     )
@@ -167,29 +169,32 @@ def _from_list(root: pathlib.Path, list_file: pathlib.Path, images: str, masks: 
     entries, finder, split = read_list(list_file), Finder(), list_file.stem
     pictures = [path_of(finder, root, images, split, entry[0]) for entry in entries]
     ids = _ids(root, root / images, split, pictures)
-    stems = Counter(os.path.basename(name) for name in ids)
+    if masks is None:
+        return [Sample(*row, None) for row in zip(ids, pictures, strict=True)]
+    beside = [below or name for below, name in zip(relative_ids(pictures, [root / images]), ids, strict=True)]
+    once = Counter(map(os.path.basename, ids))
     samples = []
-    for entry, image, sample_id in zip(entries, pictures, ids, strict=True):
-        if masks is None:
-            mask = None
-        elif len(entry) > 1:
+    for entry, image, name, below in zip(entries, pictures, ids, beside, strict=True):
+        if len(entry) > 1:
             mask = path_of(finder, root, masks, split, entry[1])
         else:
-            beside = relative_id(image, root / images) or sample_id  # a mask lies as deep as its picture
-            name = os.path.basename(sample_id)
-            tries = [beside, sample_id, f"{split}/{sample_id}", *([name] if stems[name] == 1 else [])]
+            flat = [os.path.basename(name)] if once[os.path.basename(name)] == 1 else []
+            tries = [below, name, f"{split}/{name}", *flat]  # a mask lies as deep as its picture, or in `masks` itself
             found = (finder.with_any_ending(root / masks / one) for one in tries)
-            mask = next(filter(None, found), str(root / masks / f"{beside}.png"))
-        samples.append(Sample(sample_id, image, mask))
+            mask = next(filter(None, found), str(root / masks / f"{below}.png"))
+        samples.append(Sample(name, image, mask))
     return samples
 
 
 def _ids(root: pathlib.Path, images: pathlib.Path, split: str, pictures: list[str]) -> list[str]:
     """Ids are paths: below the folder of pictures, else below `root`; of pictures elsewhere below what they share."""
-    inside = [relative_id(path, images / split, images, root) for path in pictures]
-    elsewhere = [os.path.dirname(os.path.abspath(path)) for path, inner in zip(pictures, inside, strict=True) if inner is None]
-    shared = os.path.commonpath(elsewhere) if elsewhere else root
-    return [inner or relative_id(path, shared) for path, inner in zip(pictures, inside, strict=True)]
+    ids = relative_ids(pictures, [images / split, images, root])
+    elsewhere = [path for path, inside in zip(pictures, ids, strict=True) if inside is None]
+    if not elsewhere:
+        return ids
+    shared = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in elsewhere])
+    outside = iter(relative_ids(elsewhere, [shared]))
+    return [inside or next(outside) for inside in ids]
 
 
 def _paired(images: pathlib.Path, masks: pathlib.Path | None) -> list[Sample]:

@@ -37,10 +37,12 @@ def test_rare_and_seldom_classes():
     histograms = np.zeros((9, 256), np.int64)
     histograms[:, :3] = 100
     histograms[:4, 3], histograms[0, 4], histograms[:5, 6] = 7, 1, 1
-    said = foresight.rare_classes(statistics.from_histograms(spec, histograms))
+    said = foresight.rare_classes(statistics.from_histograms(spec, histograms), 9)
     assert [text.split(":")[0] for text in said] == ["upper arms", "lower arms", "upper legs"]
     assert "only 4 training pictures" in said[0] and "only one" in said[1] and "--ignore_classes=5" in said[2]
-    assert len(foresight.rare_classes(statistics.from_histograms(spec, histograms), ignored=(3, 5))) == 1
+    assert len(foresight.rare_classes(statistics.from_histograms(spec, histograms), 9, ignored=(3, 5))) == 1
+    of_four = statistics.from_histograms(spec, histograms[:4])
+    assert [text.split(":")[0] for text in foresight.rare_classes(of_four, 4)] == ["lower arms", "upper legs"]
     label = np.zeros((200, 200), np.uint8)
     label[:8, :8] = 1  # one crop holds it all
     label[100:140, 100:140] = 2
