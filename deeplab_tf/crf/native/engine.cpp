@@ -226,8 +226,10 @@ bool Kernels::infer(const Request& request) const {
     reading.columns = columns.data();
     reading.left_out = left_out.data();
   }
-  const int vectors = (reading.classes + kLanes - 1) / kLanes;
-  const size_t channels = size_t(vectors) * kLanes;
+  const bool difference = reading.all == 2 && !request.start && !request.score_trace &&
+                          std::none_of(request.terms.begin(), request.terms.end(), [](const Term& term) { return term.cost; });
+  const int vectors = difference ? 0 : (reading.classes + kLanes - 1) / kLanes;
+  const size_t channels = difference ? 1 : size_t(vectors) * kLanes;
   double row_floats = double(walk_.pixel.size() * channels);
   for (size_t k = 0; k < request.terms.size(); ++k)
     if (request.terms[k].weight) row_floats += 2.0 * double(sides_[k].lattice.rows * channels);

@@ -32,7 +32,8 @@ struct PixelPass {
   const Walk* walk = nullptr;
   const Kernel* kernels = nullptr;
   int kernel_count = 0;
-  int classes = 0, vectors = 0;    // vectors = classes / 8 rounded up
+  int classes = 0, vectors = 0;    // vectors = classes / 8 rounded up, or 0: two classes in the Potts model, in rows of one
+                                   // float, their difference
   const float* logits = nullptr;   // [positions, channels] -unary, -1e30 in the padding; nullptr: zeros
   const float* rest = nullptr;     // [positions] of all classes left out together; nullptr: none is
   const float* start = nullptr;    // [pixels, classes] to splat instead of the softmax of the logits

@@ -135,7 +135,36 @@ CRF_INLINE float rest_of(const Reading& reading, const float* row) {
   return highest + log2_of(sums_of(totals))[0];
 }
 
+// Two classes: the difference of their logarithms.
+static bool read_differences(const Reading& reading, const Walk& walk, float* logits, Range positions) {
+  IntVec good = splat_int(-1), negative = splat_int(0);
+  for (size_t first = positions.begin; first < positions.end; first += kLanes) {
+    const int count = int(positions.end - first < kLanes ? positions.end - first : kLanes);
+    alignas(32) float each[2][kLanes];
+    for (int i = 0; i < kLanes; ++i)
+      for (int c = 0; c < 2; ++c)
+        each[c][i] = reading.values[size_t(walk.pixel[first + (i < count ? i : 0)]) * 2 + c];
+    Vec x[2] = {load(each[0]), load(each[1])};
+    for (int c = 0; c < 2; ++c) {
+      if (reading.probabilities) {
+        good = good & (x[c] < splat(1.001f));  // false for NaN as well
+        negative = negative | (x[c] < splat(0.0f));
+        x[c] = log2_of(x[c]);
+      } else {
+        x[c] = x[c] * splat(-kLog2E);
+      }
+    }
+    alignas(32) float difference[kLanes];
+    store(difference, x[0] - x[1]);
+    for (int i = 0; i < count; ++i) logits[first + i] = difference[i];
+  }
+  for (int i = 0; i < kLanes; ++i)
+    if (!good[i] || negative[i]) return false;
+  return true;
+}
+
 static bool read(const Reading& reading, const Walk& walk, int vectors, float* logits, float* rest, Range positions) {
+  if (!vectors) return read_differences(reading, walk, logits, positions);
   IntVec good = splat_int(-1), negative = splat_int(0);
   const int classes = reading.classes, whole = reading.columns ? 0 : classes / kLanes;
   for (size_t at = positions.begin; at < positions.end; ++at) {
@@ -479,8 +508,68 @@ template <int V> static void pixel_rows(const PixelPass& pass, Range positions, 
   }
 }
 
+template <int C> CRF_INLINE float slice_scalar(const Kernel& kernel, size_t at) {
+  const int corners = C ? C : kernel.lattice->corners;
+  const int32_t* offset = kernel.lattice->offsets.data() + at * corners;
+  const float* weight = kernel.lattice->weights.data() + at * corners;
+  float sum = 0;
+  CRF_UNROLL
+  for (int c = 0; c < corners; ++c) sum += weight[c] * kernel.filtered[offset[c]];
+  return kernel.weight * (kernel.after ? kernel.after[at] : 1.0f) * sum;
+}
+
+template <int C> CRF_INLINE void splat_scalars(const Kernel& kernel, size_t first, int count, const float* values) {
+  const int corners = C ? C : kernel.lattice->corners;
+  for (int i = 0; i < count; ++i) {
+    const size_t at = first + i;
+    const int32_t* offset = kernel.lattice->offsets.data() + at * corners;
+    const float* weight = kernel.lattice->weights.data() + at * corners;
+    const float value = kernel.before ? values[i] * kernel.before[at] : values[i];
+    CRF_UNROLL
+    for (int c = 0; c < corners; ++c) kernel.splat[offset[c]] += weight[c] * value;
+  }
+}
+
+// Two classes in the Potts model: only the difference of their beliefs counts, and is all that is filtered.
+static void differences(const PixelPass& pass, Range positions) {
+  for (size_t first = positions.begin; first < positions.end; first += kGroup) {
+    const int count = int(positions.end - first < kGroup ? positions.end - first : kGroup);
+    alignas(32) float x[kGroup] = {}, low[kGroup];
+    for (int i = 0; i < count; ++i) x[i] = pass.logits[first + i];
+    if (pass.slice)
+      for (int k = 0; k < pass.kernel_count; ++k) {
+        const Kernel kernel = pass.kernels[k];
+        switch (kernel.lattice->corners) {
+          case 6: for (int i = 0; i < count; ++i) x[i] += slice_scalar<6>(kernel, first + i); break;
+          case 3: for (int i = 0; i < count; ++i) x[i] += slice_scalar<3>(kernel, first + i); break;
+          default: for (int i = 0; i < count; ++i) x[i] += slice_scalar<0>(kernel, first + i);
+        }
+      }
+    const Vec odds = exp2_of(splat(0.0f) - larger(splat(0.0f) - load(x), splat(-100.0f)));
+    const Vec second = splat(1.0f) / (splat(1.0f) + odds);
+    store(x, odds * second);
+    store(low, second);
+    if (pass.beliefs)
+      for (int i = 0; i < count; ++i) {
+        pass.beliefs[size_t(pass.walk->pixel[first + i]) * 2] = x[i];
+        pass.beliefs[size_t(pass.walk->pixel[first + i]) * 2 + 1] = low[i];
+      }
+    if (!pass.splat) continue;
+    store(x, (odds - splat(1.0f)) * second);
+    for (int k = 0; k < pass.kernel_count; ++k) {
+      const Kernel kernel = pass.kernels[k];
+      switch (kernel.lattice->corners) {
+        case 6: splat_scalars<6>(kernel, first, count, x); break;
+        case 3: splat_scalars<3>(kernel, first, count, x); break;
+        default: splat_scalars<0>(kernel, first, count, x);
+      }
+    }
+  }
+}
+
 static void pixels(const PixelPass& pass, Range positions, float* scratch) {
   switch (pass.vectors) {
+    case 0: return differences(pass, positions);
     case 1: return pixel_rows<1>(pass, positions, scratch);
     case 2: return pixel_rows<2>(pass, positions, scratch);
     case 3: return pixel_rows<3>(pass, positions, scratch);
