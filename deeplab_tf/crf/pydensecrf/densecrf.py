@@ -16,7 +16,6 @@ from numbers import Number
 import numpy as np
 
 from deeplab_tf.crf.feature_crf import FeatureCRF, PairwiseKernel
-from deeplab_tf.crf.mean_field import bilateral_features, position_features
 
 
 class KernelType(enum.IntEnum):
@@ -183,8 +182,7 @@ class DenseCRF2D(DenseCRF):
     def addPairwiseGaussian(self, sxy, compat, kernel: KernelType = DIAG_KERNEL,
                             normalization: NormalizationType = NORMALIZE_SYMMETRIC) -> None:
         """Adds a kernel over positions; `sxy` is its width in pixels, or (width in x, in y)."""
-        sx, sy = _widths("sxy", sxy, 2)
-        self._add(position_features(self._h, self._w, 1) / np.array([sx, sy], np.float32), compat, kernel, normalization)
+        self._add(self._positions(sxy, more=0).reshape(self._nvar, 2), compat, kernel, normalization)
 
     def addPairwiseBilateral(self, sxy, srgb, rgbim: np.ndarray, compat, kernel: KernelType = DIAG_KERNEL,
                              normalization: NormalizationType = NORMALIZE_SYMMETRIC) -> None:
@@ -207,8 +205,17 @@ class DenseCRF2D(DenseCRF):
             raise ValueError("addPairwiseBilateral only works for RGB images. For other types, use "
                              "`utils.create_pairwise_bilateral` to construct your own pairwise energy and add it through "
                              "`addPairwiseEnergy`.")
-        widths = np.array([*_widths("sxy", sxy, 2), *_widths("srgb", srgb, 3)], np.float32)
-        self._add(bilateral_features(rgbim, 1, 1) / widths, compat, kernel, normalization)
+        features = self._positions(sxy, more=3)
+        np.divide(rgbim, np.array(_widths("srgb", srgb, 3), np.float32), out=features[..., 2:])
+        self._add(features.reshape(self._nvar, 5), compat, kernel, normalization)
+
+    def _positions(self, sxy, more: int) -> np.ndarray:
+        """float32 [height, width, 2 + more]: x and y in units of the widths, and room for more."""
+        sx, sy = _widths("sxy", sxy, 2)
+        features = np.empty((self._h, self._w, 2 + more), np.float32)
+        features[..., 0] = np.arange(self._w, dtype=np.float32) / np.float32(sx)
+        features[..., 1] = (np.arange(self._h, dtype=np.float32) / np.float32(sy))[:, None]
+        return features
 
 
 def _matrix(name: str, values) -> np.ndarray:
