@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import tqdm
 
 from deeplab_tf.datasets.colors import mask_colors
-from deeplab_tf.datasets.prepare import class_names, coco_json, cvat, label_studio, labelme, processes
+from deeplab_tf.datasets.prepare import class_names, coco_json, cvat, label_studio, labelme, origin, processes
 from deeplab_tf.datasets.prepare.painting import OVERLAPS, Painted, write_mask
 from deeplab_tf.datasets.prepare.picture_index import PictureIndex, files_below
 from deeplab_tf.datasets.prepare.shapes import Picture
@@ -92,7 +92,8 @@ def prepare_annotations(
       workers: processes; None: one a processor.
 
     Raises:
-      UserError: nothing can be read, too few or too many classes, a folder or disk that refuses.
+      UserError: nothing can be read, too few or too many classes, a folder that holds what was made from something else, a
+        folder or disk that refuses.
     """
     out, sources = pathlib.Path(out), [pathlib.Path(source) for source in sources]
     if unlabelled not in UNLABELLED or overlaps not in OVERLAPS:
@@ -103,6 +104,8 @@ def prepare_annotations(
     jobs = _jobs(TOOLS[tool], sources, out, left_out)
     names = TOOLS[tool].order(dict.fromkeys(name for job in jobs for name in job.picture.classes))
     classes = class_names.from_file(labels, unlabelled) if labels else class_names.from_names(names, unlabelled)
+    inputs = sorted(os.path.realpath(source) for source in sources)
+    origin.claim_inputs(out, tool, inputs, holds=next((out / "masks").glob("*"), None) is not None)
     painted = _paint(jobs, out, classes, overlaps, workers)
     left_out += [(job.image, reason) for job, one in zip(jobs, painted, strict=True) for reason in one.left_out]
     made = [(job, one) for job, one in zip(jobs, painted, strict=True) if one.pixels]

@@ -40,15 +40,19 @@ def _picture(task: dict) -> Picture:
 
 def _names(task: dict) -> tuple[str, ...]:
     """File names that the address of the picture may mean."""
-    values = [value for value in task["data"].values() if isinstance(value, str)]
+    paths = [_path(value) for value in task["data"].values() if isinstance(value, str)]
     names = []
-    for value in [value for value in values if _PICTURE.search(value.split("?X-")[0])] or values[:1]:
-        address = urllib.parse.urlsplit(value)
-        inside = urllib.parse.parse_qs(address.query).get("d")  # /data/local-files/?d=folder/name.jpg
-        name = inside[0] if inside else urllib.parse.unquote(address.path)
-        folder, _, last = name.rpartition("/")
-        names += [name, f"{folder}/{_UPLOAD.sub('', last)}"]
+    for path in [path for path in paths if _PICTURE.search(path)] or paths[:1]:
+        folder, _, last = path.rpartition("/")
+        names += [path, f"{folder}/{_UPLOAD.sub('', last)}"]
     return tuple(dict.fromkeys(names)) or ("without a name",)
+
+
+def _path(address: str) -> str:
+    """Of /data/local-files/?d=folder/name.jpg it stands behind the question mark."""
+    parts = urllib.parse.urlsplit(address)
+    inside = urllib.parse.parse_qs(parts.query).get("d")
+    return inside[0] if inside else urllib.parse.unquote(parts.path)
 
 
 def _shapes(annotations: Sequence[dict], height: int, width: int) -> list[Shape]:

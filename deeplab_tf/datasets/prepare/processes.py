@@ -25,18 +25,17 @@ def run(function: Callable, calls: Sequence[tuple], workers: int | None, *, unit
       UserError: a process was killed; whatever a call raises, upon which the others are given up.
     """
     progress = {"total": len(calls), "unit": unit, "desc": description or None}
-    workers = min(workers or os.cpu_count(), len(calls))
-    if workers <= 1:
+    if workers == 1:
         return [function(*call) for call in tqdm.tqdm(calls, **progress)]
     context = multiprocessing.get_context("spawn")  # forking a process that has threads can hang
-    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(min(workers or os.cpu_count(), len(calls)), mp_context=context) as pool:
         jobs = [pool.submit(function, *call) for call in calls]
         try:
             for job in tqdm.tqdm(concurrent.futures.as_completed(jobs), **progress):
                 job.result()
         except concurrent.futures.process.BrokenProcessPool:
-            raise UserError("A worker process was ended from outside, most likely for want of memory; give the same command "
-                            "again with fewer --workers.") from None
+            raise UserError("A worker process was ended from outside, most likely for want of memory; what is made is kept, so "
+                            "give the same command again with fewer --workers.") from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
