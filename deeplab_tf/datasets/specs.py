@@ -9,8 +9,8 @@ from deeplab_tf.datasets import label_tables
 from deeplab_tf.datasets.label_tables import VOID, Label
 from deeplab_tf.errors import UserError
 
-_IGNORED_NAMES = ("void", "ignore", "unlabelled", "unlabeled")
-_MAX_CLASSES = 254  # train ids are bytes; 254 marks "not in the table" inside the reader, 255 is void
+IGNORED_NAMES = ("void", "ignore", "unlabelled", "unlabeled")
+MAX_CLASSES = 254  # train ids are bytes; 254 marks "not in the table" inside the reader, 255 is void
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,8 +175,8 @@ def folder_spec(labels_file: str | pathlib.Path) -> DatasetSpec:
         if line.strip() and not line.lstrip().startswith("#"):
             labels.append(_parse_label(line.strip(), labels, f"{path}:{number}"))
     classes = sum(label.train_id != VOID for label in labels)
-    if not 2 <= classes <= _MAX_CLASSES:
-        raise UserError(f"{path}: got {classes} classes, expected 2 to {_MAX_CLASSES}, one name a line.")
+    if not 2 <= classes <= MAX_CLASSES:
+        raise UserError(f"{path}: got {classes} classes, expected 2 to {MAX_CLASSES}, one name a line.")
     return DatasetSpec("folder", tuple(labels), ())
 
 
@@ -205,7 +205,7 @@ def _parse_label(text: str, before: list[Label], where: str) -> Label:
             color = ()
     if not name or len(color) != 3:
         raise UserError(f"{where}: got {text!r}, expected `name`, `id: name` or `id: name #rrggbb`.")
-    if name.lower() in _IGNORED_NAMES:
+    if name.lower() in IGNORED_NAMES:
         train_id = VOID
     for label in before:
         if label.id == label_id or (label.name == name and train_id != VOID):

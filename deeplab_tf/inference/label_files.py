@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
 import io
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 
 from deeplab_tf.errors import UserError
+from deeplab_tf.inference import annotation_files as annotations
+from deeplab_tf.inference.picture_files import is_video
 from deeplab_tf.whole_files import make_folder, replacing
 
 
@@ -24,11 +27,50 @@ class Prediction:
       image: uint8 [height, width, 3] RGB.
       labels: integer [height, width] class ids.
       probabilities: float32 [height, width, K]; None where no file needs them.
+      name: the picture's file with the sub-folders that results keep.
+      source: its path as seen from the folder of its results.
     """
 
     image: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray | None = None
+    name: str = ""
+    source: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """One of the pictures that are done, as tables of all pictures need it.
+
+    Attributes:
+      name: of its results, with sub-folders.
+      file_name: the picture's file with the same sub-folders.
+      height, width: in pixels.
+      shares: see `shares`.
+      part: its file of the output that the table belongs to.
+    """
+
+    name: str
+    file_name: str
+    height: int
+    width: int
+    shares: dict[str, float]
+    part: pathlib.Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """What `--write` means by a name.
+
+    Attributes:
+      ending: of the file of every picture; None: there is none.
+      contents: of that file.
+      tables: files of all pictures -> their text, in pieces.
+    """
+
+    ending: str | None = None
+    contents: Callable[[LabelFiles, Prediction], bytes] | None = None
+    tables: Mapping[str, Callable[[LabelFiles, Sequence[Done]], Iterable[str]]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +122,11 @@ class LabelFiles:
 
     def paths(self, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
         """The files of one picture, in the order of `write`."""
-        return [folder / f"{name}{OUTPUTS[output][0]}" for output in self.write if OUTPUTS[output]]
+        return [folder / f"{name}{OUTPUTS[output].ending}" for output in self.write if OUTPUTS[output].ending]
+
+    def tables(self, folder: pathlib.Path) -> list[pathlib.Path]:
+        """The files of all pictures together."""
+        return [folder / table for output in self.write for table in OUTPUTS[output].tables]
 
     def save(self, prediction: Prediction, folder: pathlib.Path, name: str) -> list[pathlib.Path]:
         """Writes all files of one picture, or none.
@@ -89,7 +135,7 @@ class LabelFiles:
           UserError: the folder or the disk refuses.
         """
         paths = self.paths(folder, name)
-        contents = [OUTPUTS[output][1](self, prediction) for output in self.write if OUTPUTS[output]]
+        contents = [OUTPUTS[output].contents(self, prediction) for output in self.write if OUTPUTS[output].ending]
         for parent in {path.parent for path in paths}:
             make_folder(parent)
         with contextlib.ExitStack() as stack:
@@ -97,6 +143,20 @@ class LabelFiles:
             for partial, content in zip(partials, contents, strict=True):
                 partial.write_bytes(content)
         return paths
+
+    def save_tables(self, done: Sequence[Done], folder: pathlib.Path) -> None:
+        """Writes the files of all pictures together; videos have no part in those that are made of the pictures' files.
+
+        Raises:
+          UserError: the folder or the disk refuses.
+        """
+        for output in (OUTPUTS[output] for output in self.write):
+            parts = [dataclasses.replace(one, part=folder / f"{one.name}{output.ending}") for one in done
+                     if not (output.ending and is_video(one.file_name))]
+            for table, text in output.tables.items():
+                make_folder(folder)
+                with replacing(folder / table) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:
+                    stream.writelines(text(self, parts))
 
 
 def shares(labels: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
@@ -142,35 +202,47 @@ def _probabilities(files: LabelFiles, prediction: Prediction) -> bytes:
     return stream.getvalue()
 
 
-def _coco_rle(files: LabelFiles, prediction: Prediction) -> bytes:
-    height, width = prediction.labels.shape
-    segments = []
-    for train_id in np.unique(prediction.labels):
-        mask = prediction.labels == train_id
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        segments.append({
-            "category_id": files.ids[train_id], "category": files.class_names[train_id], "iscrowd": 1, "area": int(mask.sum()),
-            "bbox": [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1],
-            "segmentation": {"size": [height, width], "counts": run_lengths(mask)},
-        })  # fmt: skip
-    return (json.dumps({"height": height, "width": width, "annotations": segments}) + "\n").encode()
+def _all_coco(files: LabelFiles, done: Sequence[Done]) -> Iterable[str]:
+    pictures = [(one.file_name, one.height, one.width) for one in done]
+    return annotations.joined_coco(files.class_names, files.ids, pictures, (one.part for one in done))
 
 
-def run_lengths(mask: np.ndarray) -> list[int]:
-    """COCO's run lengths of a bool mask [height, width]: column by column, beginning with a run of zeros."""
-    flat = mask.T.ravel()
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    lengths = np.diff(np.concatenate([[0], changes, [flat.size]]))
-    return [0] * bool(flat[0]) + lengths.tolist()
+def _shares_csv(files: LabelFiles, done: Sequence[Done]) -> Iterable[str]:
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["picture", "height", "width", *files.class_names])
+    for one in done:
+        rows.writerow([one.name, one.height, one.width, *(f"{one.shares[name]:.6f}" for name in files.class_names)])
+    yield table.getvalue()
 
 
-OUTPUTS: dict[str, tuple[str, Callable[[LabelFiles, Prediction], bytes]] | None] = {
-    "labels": ("_labels.png", _labels),  # grey, the level is the id
-    "palette": (".png", _palette),  # the index is the id, in the data set's colours
-    "overlay": ("_overlay.jpg", _overlay),
-    "probabilities": ("_probabilities.npy", _probabilities),  # float16 [height, width, K]
-    "confidence": ("_confidence.png", _confidence),  # grey, 255 times the largest probability
-    "coco_rle": ("_coco.json", _coco_rle),
-    "shares": None,  # one table of all pictures, shares.csv and shares.json
-}
-"""What `--write` knows -> (how its file ends, its contents)."""
+def _shares_json(files: LabelFiles, done: Sequence[Done]) -> Iterable[str]:
+    yield json.dumps({one.name: one.shares for one in done}) + "\n"
+
+
+OUTPUTS: dict[str, Output] = {
+    "labels": Output("_labels.png", _labels),  # grey, the level is the id
+    "palette": Output(".png", _palette),  # the index is the id, in the data set's colours
+    "overlay": Output("_overlay.jpg", _overlay),
+    "probabilities": Output("_probabilities.npy", _probabilities),  # float16 [height, width, K]
+    "confidence": Output("_confidence.png", _confidence),  # grey, 255 times the largest probability
+    "coco_rle": Output(
+        "_coco.json", lambda files, one: annotations.coco_rle(one.labels, files.class_names, files.ids),
+        {"coco.json": _all_coco},
+    ),
+    "coco_polygons": Output(
+        "_coco_polygons.json", lambda files, one: annotations.coco_polygons(one.labels, files.class_names, files.ids),
+        {"coco_polygons.json": _all_coco},
+    ),
+    "labelme": Output(".json", lambda files, one: annotations.labelme(one.labels, files.class_names, one.source)),
+    "label_studio": Output(
+        "_label_studio.json", lambda files, one: annotations.label_studio(one.labels, files.class_names, one.name),
+        {"label_studio.json": lambda files, done: annotations.joined_label_studio(one.part for one in done)},
+    ),
+    "cvat": Output(
+        "_cvat.xml", lambda files, one: annotations.cvat(one.labels, files.class_names, one.name),
+        {"cvat.xml": lambda files, done: annotations.joined_cvat(files.class_names, (one.part for one in done))},
+    ),
+    "shares": Output(tables={"shares.csv": _shares_csv, "shares.json": _shares_json}),
+}  # fmt: skip
+"""What `--write` knows."""

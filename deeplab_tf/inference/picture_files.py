@@ -41,7 +41,16 @@ class PictureFile:
 
     @property
     def is_video(self) -> bool:
-        return self.path.suffix.lower() in VIDEO_SUFFIXES
+        return is_video(self.path)
+
+    @property
+    def file_name(self) -> str:
+        """The file's own name, in the sub-folders that its results keep."""
+        return f"{self.name}{self.path.suffix}"
+
+
+def is_video(path: str | os.PathLike) -> bool:
+    return os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES
 
 
 def find_pictures(paths: Iterable[str | os.PathLike], recursive: bool = False) -> list[PictureFile]:

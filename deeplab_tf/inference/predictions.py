@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
 import hashlib
-import io
 import json
 import os
 import pathlib
@@ -19,7 +17,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from deeplab_tf.crf.stage import refine_stream
 from deeplab_tf.errors import UserError
 from deeplab_tf.inference import video
-from deeplab_tf.inference.label_files import LabelFiles, Prediction, shares
+from deeplab_tf.inference.label_files import Done, LabelFiles, Prediction, shares
 from deeplab_tf.inference.picture_files import PictureFile, read_upright
 from deeplab_tf.whole_files import check_writable, make_folder, replacing, unwritable
 
@@ -105,7 +103,7 @@ def predict_pictures(
             if isinstance(found, UserError):
                 fails(picture, found)
                 continue
-            prediction = Prediction(image, found) if found.ndim == 2 else Prediction(image, found.argmax(axis=-1), found)
+            prediction = _prediction(picture, image, found, out_dir)
             log.begin()
             written += files.save(prediction, out_dir, picture.name)
             log.done(picture, image.shape[:2], shares(prediction.labels, files.class_names))
@@ -122,14 +120,21 @@ def predict_pictures(
             written += _targets(picture, out_dir, files)
             log.done(picture, (height, width), found)
             bar.update()
-    if "shares" in files.write:
-        _write_shares(out_dir, [log.lines[p.name] for p in pictures if p.name in log.lines], files.class_names)
+    files.save_tables([log.done_of(picture) for picture in pictures if picture.name in log.lines], out_dir)
     return Outcome(len(waiting) - len(failed), tuple(written), len(pictures) - len(waiting), tuple(failed))
 
 
 def _targets(picture: PictureFile, out_dir: pathlib.Path, files: LabelFiles) -> list[pathlib.Path]:
     """A video's are its overlay and its table of areas, whatever is written of pictures."""
     return video.paths(out_dir, picture.name) if picture.is_video else files.paths(out_dir, picture.name)
+
+
+def _prediction(picture: PictureFile, image: np.ndarray, found: np.ndarray, out_dir: pathlib.Path) -> Prediction:
+    """`found` is labels [height, width] or probabilities [height, width, K]."""
+    labels, probabilities = (found, None) if found.ndim == 2 else (found.argmax(axis=-1), found)
+    seen_from = (out_dir / picture.name).parent
+    source = pathlib.Path(os.path.relpath(picture.path, seen_from)).as_posix()
+    return Prediction(image, labels, probabilities, picture.file_name, source)
 
 
 def _as_it_is(image: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -206,6 +211,10 @@ class _Log:
             raise unwritable(self.path, error) from error
         self.lines[picture.name] = line
 
+    def done_of(self, picture: PictureFile) -> Done:
+        line = self.lines[picture.name]
+        return Done(picture.name, picture.file_name, line["height"], line["width"], line["shares"])
+
 
 def _checksum(path: pathlib.Path) -> str | None:
     try:
@@ -218,23 +227,13 @@ def _checksum(path: pathlib.Path) -> str | None:
 def _check_targets(pictures, out_dir, files: LabelFiles, log: _Log, overwrite: bool) -> None:
     """No result may take the place of a picture, nor of a file that no run of predict is known to have written."""
     sources = {picture.path.resolve() for picture in pictures}
+    tables = files.tables(out_dir)
     for picture in pictures:
-        for target in _targets(picture, out_dir, files):
+        targets = _targets(picture, out_dir, files)
+        for target in [*targets, *tables]:
             if target.resolve() in sources:
                 raise UserError(f"{target}: one of the pictures would be replaced by a result; choose another --out.")
             if target.exists() and not overwrite and not log.path.exists():
                 raise UserError(f"{target} is there already; give --overwrite or another --out.")
-
-
-def _write_shares(out_dir: pathlib.Path, lines: Sequence[dict], class_names: Sequence[str]) -> None:
-    """shares.csv and shares.json: the share of every class in every picture that is done."""
-    table = io.StringIO()
-    rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(["picture", "height", "width", *class_names])
-    for line in lines:
-        rows.writerow([line["name"], line["height"], line["width"], *(f"{line['shares'][name]:.6f}" for name in class_names)])
-    contents = {"shares.csv": table.getvalue(), "shares.json": json.dumps({one["name"]: one["shares"] for one in lines}) + "\n"}
-    make_folder(out_dir)
-    for name, text in contents.items():
-        with replacing(out_dir / name) as partial:
-            partial.write_text(text, encoding="utf-8")
+        for target in {*targets} & {*tables}:
+            raise UserError(f"{target}: would be the result of a picture and of all pictures; rename the picture.")

@@ -129,7 +129,7 @@ def test_a_wrong_annotation_is_named(tmp_path, segmentation, told):
 def test_a_worker_that_is_ended_is_told_of(tmp_path):
     task = Task("a", "a.jpg", os._exit, (9,))
     with pytest.raises(UserError, match="ended from outside, .*fewer --workers"):
-        runner._make_masks(specs.get_dataset("coco"), [task], tmp_path, workers=1)
+        runner._make_masks(specs.get_dataset("coco"), [task], tmp_path, workers=2)
 
 
 def test_sets_read_as_published_are_counted_and_wrong_ones_refused(tmp_path, capsys):

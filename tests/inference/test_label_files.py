@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from deeplab_tf.datasets.masks import read_label
-from deeplab_tf.datasets.prepare.run_length import decode_segmentation
+from deeplab_tf.datasets.prepare.run_length import decode_segmentation, to_counts
 from deeplab_tf.datasets.specs import get_dataset
 from deeplab_tf.errors import UserError
-from deeplab_tf.inference.label_files import OUTPUTS, LabelFiles, Prediction, run_lengths
+from deeplab_tf.inference.label_files import OUTPUTS, LabelFiles, Prediction
 from deeplab_tf.inference.picture_files import find_pictures
 from deeplab_tf.inference.predictions import predict_pictures
 from deeplab_tf.inference.segment import segment
@@ -77,7 +77,7 @@ def test_every_output_says_the_same(picture, tmp_path):
 @pytest.mark.parametrize("value", [False, True])
 def test_run_lengths_of_a_single_value(value):
     mask = np.full((3, 2), value)
-    assert run_lengths(mask) == ([0, 6] if value else [6])
+    assert to_counts(mask) == ([0, 6] if value else [6])
 
 
 def test_an_unknown_output_is_refused_by_name():

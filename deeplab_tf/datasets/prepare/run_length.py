@@ -31,6 +31,14 @@ def from_counts(counts: Sequence[int], height: int, width: int) -> np.ndarray:
     return values.reshape(width, height).T
 
 
+def to_counts(mask: np.ndarray) -> list[int]:
+    """Run lengths of a bool mask [height, width]: column by column, beginning with a run of zeros."""
+    flat = mask.T.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    lengths = np.diff(np.concatenate([[0], changes, [flat.size]]))
+    return [0] * bool(flat[0]) + lengths.tolist()
+
+
 def unpack(text: str | bytes) -> list[int]:
     """Run lengths of the packed form: 6-bit characters of 5 value bits, from the third on as differences."""
     data = text.encode("ascii") if isinstance(text, str) else text

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import concurrent.futures.process
 import functools
-import multiprocessing
 import os
 import pathlib
 from collections.abc import Sequence
 
 from deeplab_tf.datasets.colors import mask_colors
-from deeplab_tf.datasets.prepare import coco, origin, pascal_context, person_part, voc
+from deeplab_tf.datasets.prepare import coco, origin, pascal_context, person_part, processes, voc
 from deeplab_tf.datasets.prepare.sources import Task
 from deeplab_tf.datasets.samples import list_samples, present_splits
 from deeplab_tf.datasets.specs import DatasetSpec, get_dataset
@@ -78,25 +75,11 @@ def _write(spec: DatasetSpec, splits: dict[str, list[Task]], out: pathlib.Path, 
 
 
 def _make_masks(spec: DatasetSpec, tasks: list[Task], out: pathlib.Path, workers: int | None) -> None:
-    import tqdm
-
     left = [task for task in tasks if task.ready is None and not os.path.isfile(_mask(task, out))]
-    if not left:
-        return
-    palette = mask_colors(spec).tobytes()
-    context = multiprocessing.get_context("spawn")  # forking a process that has threads can hang
-    with concurrent.futures.ProcessPoolExecutor(workers or os.cpu_count(), mp_context=context) as pool:
-        jobs = [pool.submit(_make_one, task, _mask(task, out), palette) for task in left]
-        done = concurrent.futures.as_completed(jobs)
-        try:
-            for job in tqdm.tqdm(done, total=len(jobs), unit="mask", desc=f"{spec.name}: {len(tasks) - len(left)} there"):
-                job.result()
-        except concurrent.futures.process.BrokenProcessPool:
-            raise UserError("A worker process was ended from outside, most likely for want of memory; what is made is kept, so "
-                            "give the same command again with fewer --workers.") from None
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    if left:
+        palette = mask_colors(spec).tobytes()
+        calls = [(task, _mask(task, out), palette) for task in left]
+        processes.run(_make_one, calls, workers, unit="mask", description=f"{spec.name}: {len(tasks) - len(left)} there")
 
 
 def _make_one(task: Task, path: str, palette: bytes) -> None:
