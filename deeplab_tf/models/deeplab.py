@@ -10,7 +10,7 @@ from deeplab_tf.layers.preprocessing import SubtractMean
 from deeplab_tf.models.heads import conv_head, fc_head
 from deeplab_tf.models.resnet import resnet_trunk
 from deeplab_tf.models.vgg16 import average_pool5a, vgg16_trunk
-from deeplab_tf.models.zoo import OUTPUT_STRIDES, get_preset, scaled_rates
+from deeplab_tf.models.zoo import MIN_WIDTH, OUTPUT_STRIDES, get_preset, scaled_rates
 
 _log = logging.getLogger(__name__)
 
@@ -114,6 +114,8 @@ def _trunk(
     """(picture, features) as Keras tensors."""
     if output_stride not in OUTPUT_STRIDES:
         raise ValueError(f"output_stride: got {output_stride}, expected one of {OUTPUT_STRIDES}.")
+    if width < MIN_WIDTH:
+        raise ValueError(f"width: got {width}, expected {MIN_WIDTH} or more, which leave every layer a filter.")
     dtype = keras.DTypePolicy(precision)
     shared = {"output_stride": output_stride, "width": width, "atrous_method": atrous_method, "dtype": dtype, "seed": seed}
     picture = keras.Input((None, None, 3), name="picture")

@@ -35,12 +35,16 @@ def load_model(path: str | os.PathLike, *, model: str | None = None, num_classes
     if model is None and pathlib.Path(path).suffix == ".keras":
         return _load_keras(path)
     if model is None or num_classes is None:
-        raise UserError(f"{path}: got no .keras file, expected one, or model= and num_classes= beside a weights file; give them.")
+        raise UserError(
+            f"{path}: got no .keras file, expected one, or model= and num_classes= beside a weights file; give them."
+        )
     network = build_model(model, num_classes, **options)
     report = load_weights(network, path)
     if report.reinitialised:
-        raise UserError(f"{path}: does not fill {report.reinitialised[0]}, expected weights of {model} with {num_classes} classes; "
-                        "give the network that they were saved from, or load_weights(build_model(…), …) to train it further.")
+        raise UserError(
+            f"{path}: does not fill {report.reinitialised[0]}, expected weights of {model} with {num_classes} classes; give the "
+            "network that they were saved from, or load_weights(build_model(…), …) to train it further."
+        )
     _log.info("%s", report.table())
     return network
 
@@ -53,5 +57,5 @@ def _load_keras(path: str | os.PathLike) -> keras.Model:
         return keras.saving.load_model(path)
     except (OSError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: is no Keras model that can be loaded ({reason[:300]}), expected what model.save wrote; save it "
-                        "again.") from error
+        raise UserError(f"{path}: is no Keras model that can be loaded ({reason[:300]}), expected what model.save wrote; save "
+                        "it again.") from error
