@@ -23,8 +23,8 @@ from deeplab_tf.experiment.resuming import refuse_other_experiment
 from deeplab_tf.experiment.run_folder import data_dir_of, dataset_of, save_description
 from deeplab_tf.experiment.training_classes import describe_classes, require_classes
 from deeplab_tf.locks import holding
+from deeplab_tf.models.zoo import get_preset
 from deeplab_tf.pages.curves import draw_curves
-from deeplab_tf.training import calibration
 from deeplab_tf.training.board import open_board
 from deeplab_tf.training.checkpoints import Checkpoints, SavedState, state_variables
 from deeplab_tf.training.judge import Examples, Judge
@@ -52,7 +52,7 @@ def train(config: ExperimentConfig, workdir: str | os.PathLike) -> dict:
     Raises:
       UserError: wrong data, weights, workdir or settings that do not fit together, or a folder that another run writes to.
     """
-    workdir = pathlib.Path(workdir)
+    workdir, config = pathlib.Path(workdir), _usable_from_nothing(config)
     _log.info("%s", describe(config))
     devices = open_devices(config.devices.strategy, cpu_devices=config.devices.cpu_devices)
     _require_shares(config.solver, devices)
@@ -113,34 +113,28 @@ def _network(config: ExperimentConfig, split: tuple, saved: SavedState | None) -
         report = load_weights(model, config.model.weights, seed=config.solver.seed)
         _log.info("%s", report.table())
         trained = report.grown
-    else:
-        _start_from_nothing(config, getattr(model, "network", model), split)
     for name, variable in state_variables(model).items():
         if name in trained:  # which frozen batch norm would keep fixed in a grown network
             variable.trainable = True
     return model
 
 
-def _start_from_nothing(config: ExperimentConfig, network: keras.Model, split: tuple) -> None:
-    if not calibration.has_frozen_batch_norm(network):
-        return
-    batches = _batches(config, split, start=0)
-    crops = []
-    with sources.errors(*split):
-        for batch in batches.take(math.ceil(calibration.CROPS / (config.solver.batch_size * config.solver.iter_size))):
-            crops.append(batch["image"])
-    calibration.normalise(network, tf.concat(crops, axis=0))
-    _log.info("no --weights: batch norm takes its statistics from the first %d crops and keeps them "
-              "(--nofrozen_batch_norm trains it)", sum(map(len, crops)))  # fmt: skip
+def _usable_from_nothing(config: ExperimentConfig) -> ExperimentConfig:
+    """Without initial weights batch norm has no statistics to freeze: as an identity it lets a ResNet's loss run away."""
+    model = config.model
+    if model.weights or not model.frozen_batch_norm or get_preset(model.model).backbone == "vgg16":
+        return config
+    _log.info("no --weights: batch norm, which has no statistics to keep, is trained (--nofrozen_batch_norm)")
+    return config.replace(frozen_batch_norm=False)
 
 
-def _batches(config: ExperimentConfig, split: tuple, start: int, devices: Devices | None = None) -> tf.data.Dataset:
-    """The worker's share of every step's crops; all of them without `devices`."""
+def _batches(config: ExperimentConfig, split: tuple, start: int, devices: Devices) -> tf.data.Dataset:
+    """This worker's share of every step's crops."""
     data, solver = config.data, config.solver
     return sources.training(
         *split, crop_size=data.crop_size, batch_size=solver.batch_size * solver.iter_size, iter_size=solver.iter_size,
         scales=data.augment_scales, scale_range=data.augment_range, mirror=data.mirror, seed=solver.seed, start_step=start,
-        shard_index=devices.worker if devices else 0, shard_count=devices.workers if devices else 1,
+        shard_index=devices.worker, shard_count=devices.workers,
     )  # fmt: skip
 
 

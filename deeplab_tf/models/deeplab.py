@@ -42,7 +42,8 @@ def build_model(
         8 / output_stride.
       width: factor on the number of filters of all layers but the last.
       precision: "float32", or "mixed_bfloat16": variables and logits stay float32.
-      frozen_batch_norm: ResNet: fix statistics, gamma and beta and fold them into the kernels.
+      frozen_batch_norm: ResNet: fix statistics, gamma and beta and fold them into the kernels; to train from random weights,
+        which have no statistics worth keeping, give False.
       dilated_pools: VGG: dilate the windows of pools whose stride was removed (the published nets do not).
       v1_average_pool: VGG: the average pool before fc6 that only the v1 release had.
       seed: of the initial weights and of dropout.

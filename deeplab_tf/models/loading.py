@@ -42,8 +42,8 @@ def load_model(path: str | os.PathLike, *, model: str | None = None, num_classes
     report = load_weights(network, path)
     if report.reinitialised:
         raise UserError(
-            f"{path}: does not fill {report.reinitialised[0]}, expected weights of {model} with {num_classes} classes; give the "
-            "network that they were saved from, or load_weights(build_model(…), …) to train it further."
+            f"{path}: does not fill {report.reinitialised[0]}, expected weights of {model} with {num_classes} classes; give "
+            "the network that they were saved from, or load_weights(build_model(…), …) to train it further."
         )
     _log.info("%s", report.table())
     return network
