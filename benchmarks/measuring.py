@@ -93,8 +93,8 @@ def elsewhere(function: str, *arguments) -> Iterator[Callable[[], None]]:
             errors.seek(0)
             said = errors.read().strip().splitlines()
             raise UserError(
-                f"{function}{arguments}: its process ended with code {code} ({said[-1] if said else 'no word'}), expected it to "
-                "run; try it alone."
+                f"{function}{arguments}: its process ended with code {code} ({said[-1] if said else 'no word'}), expected it "
+                "to run; try it alone."
             )
 
         yield run
@@ -109,7 +109,8 @@ def _serve(function: str, arguments: str) -> None:
 
 
 def resident_megabytes(field: str) -> float:
-    """The field "VmRSS" (now) or "VmHWM" (peak) of this process. Not getrusage's maximum: a child's starts at the peak of the process that started it."""
+    """The field "VmRSS" (now) or "VmHWM" (peak) of this process. Not getrusage's maximum: a child's starts at the
+    peak of the process that started it."""
     for line in pathlib.Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field):
             return int(line.split()[1]) / 1024
