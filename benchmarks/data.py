@@ -19,6 +19,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from benchmarks.measuring import resident_megabytes
+
 CROP, BATCH, SIZE = 321, 8, (500, 375)
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)
 
@@ -138,12 +140,5 @@ def memory(batches: Callable, samples: int) -> list[str]:
     steps, lines = samples // BATCH, []
     for step, _ in enumerate(batches(steps), start=1):
         if step % max(steps // 10, 1) == 0:
-            lines.append(f"after {step * BATCH:7,d} samples: {resident_megabytes():7.1f} MB resident")
+            lines.append(f"after {step * BATCH:7,d} samples: {resident_megabytes('VmRSS'):7.1f} MB resident")
     return lines
-
-
-def resident_megabytes() -> float:
-    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    return float("nan")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+from deeplab_tf.errors import UserError
+
+_DONE = "this round is done\n"
 
 
 def in_turn(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
@@ -50,17 +57,60 @@ def peak_megabytes(function: str, *arguments) -> float:
 
 
 def _child(function: str, arguments: str) -> None:
-    import importlib
-
-    module, name = function.split(":")
-    run = getattr(importlib.import_module(module), name)(*json.loads(arguments))
-    before = _resident("VmRSS")
+    run = _made(function, arguments)
+    before = resident_megabytes("VmRSS")
     run()
-    print(_resident("VmHWM") - before)
+    print(resident_megabytes("VmHWM") - before)
 
 
-def _resident(field: str) -> float:
-    """Megabytes. Not getrusage's maximum: a child's starts at the peak of the process that started it."""
+def _made(function: str, arguments: str) -> Callable[[], object]:
+    module, name = function.split(":")
+    return getattr(importlib.import_module(module), name)(*json.loads(arguments))
+
+
+@contextlib.contextmanager
+def elsewhere(function: str, *arguments) -> Iterator[Callable[[], None]]:
+    """A run that `function` ("module:name") makes and that runs in a process of its own, which waits between two calls.
+
+    Two frameworks in one process may take it down: each brings libraries of its own.
+
+    Raises:
+      UserError: the process ended, with its last words.
+    """
+    command = f"from benchmarks.measuring import _serve; _serve({function!r}, {json.dumps(arguments)!r})"
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen([sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                         text=True) as child,
+    ):  # fmt: skip
+        def run() -> None:
+            with contextlib.suppress(BrokenPipeError):
+                print("run", file=child.stdin, flush=True)
+            while line := child.stdout.readline():  # what the framework itself prints is passed over
+                if line == _DONE:
+                    return
+            code = child.wait()
+            errors.seek(0)
+            said = errors.read().strip().splitlines()
+            raise UserError(
+                f"{function}{arguments}: its process ended with code {code} ({said[-1] if said else 'no word'}), expected it "
+                "to run; try it alone."
+            )
+
+        yield run
+        child.stdin.close()
+
+
+def _serve(function: str, arguments: str) -> None:
+    run = _made(function, arguments)
+    for _ in sys.stdin:
+        run()
+        print(_DONE, end="", flush=True)
+
+
+def resident_megabytes(field: str) -> float:
+    """The field "VmRSS" (now) or "VmHWM" (peak) of this process. Not getrusage's maximum: a child's starts at the
+    peak of the process that started it."""
     for line in pathlib.Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field):
             return int(line.split()[1]) / 1024

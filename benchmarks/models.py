@@ -9,14 +9,16 @@ columns. All variants of one size and batch run in turn in every round; seconds 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import importlib.util
 import json
 import math
 import os
 import pathlib
 import statistics
 
-from benchmarks.measuring import in_turn, matmul, median_ratio, peak_megabytes
+from benchmarks.measuring import elsewhere, in_turn, matmul, median_ratio, peak_megabytes
 from deeplab_tf.errors import UserError
 from deeplab_tf.models.zoo import get_preset, list_models
 
@@ -95,6 +97,8 @@ def _parse(argv):
     _check("--precisions", options.precisions, PRECISIONS)
     _check("--methods", options.methods, ("space_to_batch", "native", "auto"))
     _check("--runs", options.runs, PASSES)
+    if options.peer and importlib.util.find_spec("torch") is None:
+        raise UserError("--peer=torch: no module torch, expected PyTorch; install it with pip (the extra torch).")
     if options.out and not options.out.resolve().parent.is_dir():
         raise UserError(f"--out: no folder {options.out.resolve().parent}, expected an existing one; make it first.")
     return options
@@ -118,9 +122,11 @@ def _measure(options, name, precision, size, batch, run) -> list[Row]:
     runs, models = {"matmul": product}, {}
     for method in options.methods:
         models[method], runs[method] = _our_run(name, method, precision, size, batch, run)
-    if options.peer and name == TWIN:
-        runs["torch"] = _torch_run(precision, size, batch, run, options.threads)
-    seconds = in_turn(runs, options.repeats)
+    with contextlib.ExitStack() as stack:
+        if options.peer and name == TWIN:
+            torch = elsewhere("benchmarks.models:torch_run", precision, size, batch, run, options.threads)
+            runs["torch"] = stack.enter_context(torch)
+        seconds = in_turn(runs, options.repeats)
     model = next(iter(models.values()))
     gflop = PASSES[run] * batch * forward_gflop(model, size)
     fixed = {
@@ -166,11 +172,10 @@ def _our_run(name, method, precision, size, batch, run):
     return model, lambda: step(images, labels)["loss"].numpy()
 
 
-def _torch_run(precision, size, batch, run, threads):
-    try:
-        from benchmarks.torch_twin import make_runs
-    except ModuleNotFoundError as error:
-        raise UserError(f"--peer=torch: no module {error.name}, expected PyTorch; install it with pip.") from None
+def torch_run(precision, size, batch, run, threads):
+    """What the peer's process runs; TensorFlow stays out of it."""
+    from benchmarks.torch_twin import make_runs
+
     forward, step = make_runs(*_pictures(size, batch), precision, threads)
     return forward if run == "forward" else step
 
@@ -185,7 +190,7 @@ def two_steps(name, method, precision, size, batch, threads):
         import benchmarks.torch_twin  # noqa: F401
 
         def run():
-            step = _torch_run(precision, size, batch, "step", threads)
+            step = torch_run(precision, size, batch, "step", threads)
             step(), step()
     else:
         _set_threads(threads)

@@ -19,7 +19,7 @@ except ImportError:  # no POSIX system: nothing is held there
 
 @contextlib.contextmanager
 def holding(folder: str | os.PathLike, work: str) -> Iterator[None]:
-    """Makes `folder` where it is not there and holds it for this process as long as the context lasts.
+    """Holds `folder` for this process as long as the context lasts; made where it is not there, it goes if it stays empty.
 
     The system lets go of what a process held when it ends, however it ends: a file `.lock` that a killed process left
     behind does not count. On file systems without locks nothing is held.
@@ -31,6 +31,7 @@ def holding(folder: str | os.PathLike, work: str) -> Iterator[None]:
     Raises:
       UserError: another process holds the folder, or it cannot be written.
     """
+    made = not os.path.exists(folder)
     make_folder(folder)
     path = pathlib.Path(folder) / ".lock"
     lock = _acquire(path) if fcntl else None
@@ -44,6 +45,8 @@ def holding(folder: str | os.PathLike, work: str) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
+            if made:
+                path.parent.rmdir()  # only where nothing was written
         os.close(lock)
 
 

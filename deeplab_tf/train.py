@@ -1,7 +1,7 @@
 """Trains an experiment: `python -m deeplab_tf.train --flagfile=experiments/NAME.flags --workdir=DIR`.
 
 Writes DIR/config.json, flags.txt, checkpoints/ and train.jsonl. The same command again goes on from the newest
-checkpoint. Ctrl-C or SIGTERM saves a checkpoint and ends.
+checkpoint. Ctrl-C or SIGTERM saves a checkpoint and ends with exit code 130.
 """
 
 from absl import flags as absl_flags
@@ -28,9 +28,9 @@ def main(flags, arguments):
     if summary["interrupted"]:
         print(f"interrupted after step {summary['step']} of {config.solver.steps}, saved {summary['checkpoint']}; the same "
               "command goes on from there")
-    else:
-        loss = "" if summary["loss"] is None else f", loss {summary['loss']:.4f}"
-        print(f"trained {config.model.model} for {summary['step']} steps{loss}: {summary['checkpoint']}")
+        raise SystemExit(130)  # so that `train && eval` does not go on
+    loss = "" if summary["loss"] is None else f", loss {summary['loss']:.4f}"
+    print(f"trained {config.model.model} for {summary['step']} steps{loss}: {summary['checkpoint']}")
 
 
 if __name__ == "__main__":

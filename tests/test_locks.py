@@ -45,6 +45,9 @@ def test_the_folder_is_free_and_clean_afterwards(tmp_path):
         with pytest.raises(KeyError), holding(tmp_path, "train"):
             raise KeyError
     assert not list(tmp_path.iterdir())
+    with holding(tmp_path / "new", "train"):
+        assert (tmp_path / "new").is_dir()
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_folders_are_free(holder, tmp_path):

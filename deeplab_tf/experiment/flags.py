@@ -58,11 +58,20 @@ def _parse(flags: absl_flags.FlagValues, argv: list[str]) -> list[str]:
     flags.set_gnu_getopt(True)  # flags may stand behind the positional arguments
     try:
         return flags(argv)[1:]
+    except absl_flags.UnrecognizedFlagError as error:
+        meant = [f"--{name}" for name in flags if error.flagname in name]
+        if meant:
+            raise UserError(f"--{error.flagname}: no such flag, did you mean {' or '.join(meant)}?") from error
+        raise UserError(_one_line(error)) from error
     except absl_flags.Error as error:
-        message = " ".join(str(error).split()).removeprefix("ERROR:: ").replace(" ?", "?").rstrip(".")
-        raise UserError(message if message.endswith("?") else f"{message}; --help lists the flags.") from error
+        raise UserError(_one_line(error)) from error
     except UnicodeDecodeError as error:
         raise UserError(f"--flagfile: {error}, expected a text file of flags.") from error
+
+
+def _one_line(error: absl_flags.Error) -> str:
+    message = " ".join(str(error).split()).removeprefix("ERROR:: ").replace(" ?", "?").rstrip(".")
+    return message if message.endswith("?") else f"{message}; --help lists the flags."
 
 
 def _usage(main: Callable, flags: absl_flags.FlagValues) -> str:

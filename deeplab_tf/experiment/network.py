@@ -31,7 +31,8 @@ def model_of(config: ExperimentConfig, num_classes: int) -> keras.Model:
     network = build_model(
         settings.model, num_classes, atrous_method=settings.atrous_method, output_stride=settings.output_stride,
         head_rates=settings.head_rates, width=settings.width, precision=settings.precision,
-        frozen_batch_norm=settings.frozen_batch_norm, seed=config.solver.seed,
+        frozen_batch_norm=settings.frozen_batch_norm, dilated_pools=settings.dilated_pools,
+        v1_average_pool=settings.v1_average_pool, seed=config.solver.seed,
     )  # fmt: skip
     return MultiScale(network, settings.scales) if settings.scales != (1.0,) else network
 

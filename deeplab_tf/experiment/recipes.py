@@ -17,6 +17,8 @@ VGG16 = {
     "width": 1.0,
     "scales": (1.0,),
     "precision": "float32",
+    "dilated_pools": False,
+    "v1_average_pool": False,
     "train_split": "train",
     "crop_size": 321,
     "augment_scales": (1.0,),

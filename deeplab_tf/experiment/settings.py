@@ -48,13 +48,15 @@ class ModelConfig:
     head_rates: tuple[int, ...] | None = setting(None, "atrous rates of the head at this output stride")
     width: float = setting(
         1.0, "factor on the number of filters of every layer but the last",
-        Range("a factor above 0, at most 4", lambda width: 0 < width <= 4),
+        Range(f"a factor from {zoo.MIN_WIDTH} (one filter is left of 64) to 4", lambda width: zoo.MIN_WIDTH <= width <= 4),
     )  # fmt: skip
     scales: tuple[float, ...] = setting(
         (1.0,), "picture scales fused by max of logits (MSC: 0.5,0.75,1)",
         Range("factors in (0, 4]", lambda scales: scales and all(0 < scale <= 4 for scale in scales)),
     )  # fmt: skip
     atrous_method: str = setting("auto", "how the holes are made", choices=("auto", "space_to_batch", "native"))
+    dilated_pools: bool = setting(False, "VGG: dilate pool4 and pool5, which the published nets do not")
+    v1_average_pool: bool = setting(False, "VGG: the average pool before fc6 that only the conference release had")
     frozen_batch_norm: bool = setting(True, "keep batch norm's statistics, gamma and beta fixed")
     precision: str = setting("float32", "arithmetic of the network", choices=("float32", "mixed_bfloat16"))
 
@@ -69,8 +71,9 @@ class DataConfig:
     train_split: str = setting("train", "split to train on")
     eval_split: str = setting("val", "split to evaluate on")
     ignore_classes: tuple[int, ...] | None = setting(
-        None, "train ids that count as void", Range("train ids", lambda ids: all(0 <= train_id < 255 for train_id in ids))
-    )
+        None, "train ids that count as void in training and evaluation",
+        Range("train ids", lambda ids: all(0 <= train_id < 255 for train_id in ids)),
+    )  # fmt: skip
     crop_size: int = setting(321, "side of the training crops in pixels, 8n+1 (32n+1 with several scales)")
     augment_scales: tuple[float, ...] = setting(
         (1.0,), "random picture scales in training, one drawn a sample",
@@ -115,6 +118,9 @@ class DevicesConfig:
     cpu_devices: int = setting(
         1, "logical devices that a processor is split into, to try --strategy=mirrored on", whole_from(1)
     )
+    deterministic: bool = setting(
+        False, "TensorFlow's deterministic operations: bit for bit the same on a GPU too after a resume, but slower there"
+    )
     recompute: bool = setting(False, "compute the trunk's activations again in the backward pass: less memory, more time")
     memory_limit: float | None = setting(
         None, "GiB that may be taken; a training that would need more is refused, larger pictures are cut into tiles",
@@ -133,9 +139,12 @@ class RecordConfig:
         0, "steps between two evaluations on the eval split, 0: none; the best checkpoint is kept", whole_from(0)
     )
     eval_images: int = setting(100, "pictures of an evaluation while training, the first ones of the split", whole_from(1))
-    collapse_after: int = setting(
-        500, "steps in a row with a single predicted class that end the run, 0: none do", whole_from(0)
-    )
+    collapse_after: float = setting(
+        0.1,
+        "steps in a row with a single predicted class that end the run; below 1: as a share of its steps (20 to 500 of them); "
+        "0: none do",
+        Range("0 or more", lambda value: value >= 0),
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,8 @@ There is ONE matrix for the whole set, counted pixel by pixel at the pictures' o
 pictures gives another, usually flattering, number.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 
@@ -23,6 +25,7 @@ class ConfusionMatrix:
             raise ValueError(f"num_classes is {num_classes}, expected at least 1")
         self.num_classes = int(num_classes)
         self.ignore_label = ignore_label
+        self.ignored_classes: tuple[int, ...] = ()
         self._counts = np.zeros((self.num_classes, self.num_classes), np.int64)
 
     @property
@@ -54,6 +57,17 @@ class ConfusionMatrix:
             ValueError: shapes differ, a dtype is not an integer one, or an id is out of range.
         """
         self._counts += self._count(labels, predictions)
+        self._counts[list(self.ignored_classes)] = 0
+
+    def ignoring(self, classes: Iterable[int]) -> "ConfusionMatrix":
+        """A copy in which these true classes are void too: their pixels are not counted and they have no IoU.
+
+        Predicting one of them where another class is true stays a mistake of that class. What is added later counts likewise.
+        """
+        result = ConfusionMatrix.from_matrix(self._counts, self.ignore_label)
+        result.ignored_classes = tuple(sorted({*self.ignored_classes, *classes}))
+        result._counts[list(result.ignored_classes)] = 0
+        return result
 
     def _count(self, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         labels = _integers("labels", labels)
@@ -88,17 +102,23 @@ class ConfusionMatrix:
         """The counts of both; for sets that were evaluated in parts."""
         if not isinstance(other, ConfusionMatrix):
             return NotImplemented
-        if other.num_classes != self.num_classes or other.ignore_label != self.ignore_label:
+        if (other.num_classes, other.ignore_label, other.ignored_classes) != (
+            self.num_classes, self.ignore_label, self.ignored_classes
+        ):  # fmt: skip
             raise ValueError(
-                f"cannot add a confusion matrix of {other.num_classes} classes (ignore_label {other.ignore_label}) to one of "
-                f"{self.num_classes} classes (ignore_label {self.ignore_label})"
+                f"cannot add a confusion matrix of {other.num_classes} classes (ignore_label {other.ignore_label}, ignored "
+                f"{other.ignored_classes}) to one of {self.num_classes} classes (ignore_label {self.ignore_label}, ignored "
+                f"{self.ignored_classes})"
             )
-        return ConfusionMatrix.from_matrix(self._counts + other._counts, self.ignore_label)
+        return ConfusionMatrix.from_matrix(self._counts + other._counts, self.ignore_label).ignoring(self.ignored_classes)
 
     def iou(self) -> np.ndarray:
-        """float64 [K] intersection over union, 0..1; NaN for a class that is neither in the labels nor predicted."""
+        """float64 [K] intersection over union, 0..1; NaN for a class that is neither in the labels nor predicted, or
+        ignored."""
         hits = np.diag(self._counts)
-        return _ratio(hits, self._counts.sum(axis=0) + self._counts.sum(axis=1) - hits)
+        iou = _ratio(hits, self._counts.sum(axis=0) + self._counts.sum(axis=1) - hits)
+        iou[list(self.ignored_classes)] = np.nan
+        return iou
 
     def mean_iou(self, empty: str = "skip") -> float:
         """Mean IoU over the classes, 0..1; NaN when nothing was counted.
@@ -107,7 +127,7 @@ class ConfusionMatrix:
             empty: how a class with an empty union counts: "skip" leaves it out (PASCAL VOC's evaluation), "one"
                 counts it as 1 (the Caffe release of DeepLab), which flatters sets that lack classes.
         """
-        iou = self.iou()
+        iou = np.delete(self.iou(), self.ignored_classes)
         if empty not in ("skip", "one"):
             raise ValueError(
                 f'empty is {empty!r}, expected "skip" (VOC: left out) or "one" (Caffe: counts as 1)'

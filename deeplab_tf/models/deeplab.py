@@ -10,7 +10,7 @@ from deeplab_tf.layers.preprocessing import SubtractMean
 from deeplab_tf.models.heads import conv_head, fc_head
 from deeplab_tf.models.resnet import resnet_trunk
 from deeplab_tf.models.vgg16 import average_pool5a, vgg16_trunk
-from deeplab_tf.models.zoo import OUTPUT_STRIDES, get_preset, scaled_rates
+from deeplab_tf.models.zoo import MIN_WIDTH, OUTPUT_STRIDES, get_preset, scaled_rates
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ def build_model(
         8 / output_stride.
       width: factor on the number of filters of all layers but the last.
       precision: "float32", or "mixed_bfloat16": variables and logits stay float32.
-      frozen_batch_norm: ResNet: fix statistics, gamma and beta and fold them into the kernels.
+      frozen_batch_norm: ResNet: fix statistics, gamma and beta and fold them into the kernels; to train from random weights,
+        which have no statistics worth keeping, give False.
       dilated_pools: VGG: dilate the windows of pools whose stride was removed (the published nets do not).
       v1_average_pool: VGG: the average pool before fc6 that only the v1 release had.
       seed: of the initial weights and of dropout.
@@ -114,6 +115,8 @@ def _trunk(
     """(picture, features) as Keras tensors."""
     if output_stride not in OUTPUT_STRIDES:
         raise ValueError(f"output_stride: got {output_stride}, expected one of {OUTPUT_STRIDES}.")
+    if width < MIN_WIDTH:
+        raise ValueError(f"width: got {width}, expected {MIN_WIDTH} or more, which leave every layer a filter.")
     dtype = keras.DTypePolicy(precision)
     shared = {"output_stride": output_stride, "width": width, "atrous_method": atrous_method, "dtype": dtype, "seed": seed}
     picture = keras.Input((None, None, 3), name="picture")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import fractions
+import math
 
 from deeplab_tf.errors import UserError
 
@@ -52,6 +53,7 @@ PRESETS = {
 }
 
 OUTPUT_STRIDES = (1, 2, 4, 8, 16, 32)
+MIN_WIDTH = 0.008  # half a filter of the narrowest layer's 64, rounded up
 
 
 def list_models() -> tuple[str, ...]:
@@ -73,11 +75,11 @@ def get_preset(name: str) -> Preset:
 def size_multiple(output_stride: int, scales: tuple[float, ...] = (1.0,)) -> int:
     """Pictures of this many pixels times n, plus one, have whole score maps with aligned corners at all `scales`.
 
-    8 at output stride 8; 32 for several scales, as the published 0.5, 0.75, 1 need it; 16 for the scale 0.5 alone.
+    8 at output stride 8; 32 for several scales, as the published 0.5, 0.75, 1 need it, or more where others need it (160
+    for 0.2, 1); 16 for the scale 0.5 alone.
     """
-    if len(scales) > 1:
-        return output_stride * 4
-    return output_stride * fractions.Fraction(scales[0]).limit_denominator(16).denominator
+    denominators = [fractions.Fraction(scale).limit_denominator(100).denominator for scale in scales]
+    return output_stride * math.lcm(*denominators, 4 if len(scales) > 1 else 1)
 
 
 def scaled_rates(rates: tuple[int, ...], kernel_size: int, output_stride: int) -> tuple[int, ...]:

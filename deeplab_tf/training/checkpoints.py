@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 _STEP = "training/step"
 _TRAINED = "training/variables"
 _LOSSES = "training/losses"
+_SCORE = "training/score"
+_JUDGED_BY = "training/judged_by"
 _DAMAGE = (zipfile.BadZipFile, zlib.error, tokenize.TokenError, EOFError, OSError, ValueError, KeyError)
 
 
@@ -69,21 +71,32 @@ class Checkpoints:
         """The checkpoint of the best evaluation so far, where there was one."""
         return self.folder / "best.npz"
 
-    def save_best(self, model, optimizer, step: int) -> pathlib.Path:
-        """Writes the state after `step` steps as the best one.
+    def save_best(self, model, optimizer, step: int, score: float, judged_by: str) -> pathlib.Path:
+        """Writes the state after `step` steps as the best one, with its mean IoU and the settings of the evaluation.
 
         Raises:
           UserError: the disk refuses; what was there stays as it was.
         """
-        return self._write(self.best.name, model, optimizer, step)
+        about = {_SCORE: np.float64(score), _JUDGED_BY: np.array(judged_by)}
+        return self._write(self.best.name, model, optimizer, step, about=about)
 
-    def _write(self, name: str, model, optimizer, step: int, losses: Sequence[float] = ()) -> pathlib.Path:
+    def read_best(self) -> SavedState | None:
+        """The best checkpoint; None where there is none or it is damaged, which is said."""
+        if not self.best.exists():
+            return None
+        try:
+            return _read(self.best)
+        except _DAMAGE:
+            _log.warning("%s is damaged: the next evaluation counts as the best", self.best)
+            return None
+
+    def _write(self, name: str, model, optimizer, step: int, losses: Sequence[float] = (), about=()) -> pathlib.Path:
         variables = state_variables(model) | _solver_variables(optimizer)
         arrays = {name: np.asarray(variable) for name, variable in variables.items()}
         trainable = {id(variable) for variable in model.trainable_variables}
         trained = [name for name, variable in variables.items() if id(variable) in trainable]
         path = self.folder / name
-        about = {_STEP: np.int64(step), _TRAINED: np.array(trained), _LOSSES: np.array(losses, np.float64)}
+        about = {_STEP: np.int64(step), _TRAINED: np.array(trained), _LOSSES: np.array(losses, np.float64), **dict(about)}
         for unfinished in self.folder.glob(".*.partial"):  # left by a run that was killed while it wrote
             unfinished.unlink()
         make_folder(path.parent)
@@ -99,10 +112,7 @@ class Checkpoints:
         paths = self.paths()
         for path in paths:
             try:
-                with np.load(path) as file:
-                    arrays = {name: file[name] for name in file.files}
-                losses = tuple(arrays.pop(_LOSSES, np.array([])).tolist())
-                return SavedState(path, int(arrays.pop(_STEP)), tuple(arrays.pop(_TRAINED).tolist()), losses, arrays)
+                return _read(path)
             except _DAMAGE:
                 _log.warning("%s is damaged: falling back to the checkpoint before it", path)
         if paths:
@@ -120,6 +130,7 @@ class SavedState:
       trained: names of the variables that were trained.
       losses: of the last steps, which no log line tells of.
       arrays: name -> value of every variable of the model and the solver.
+      score, judged_by: of the best one: its mean IoU, and by which settings of the evaluation.
     """
 
     path: pathlib.Path
@@ -127,6 +138,8 @@ class SavedState:
     trained: tuple[str, ...]
     losses: tuple[float, ...]
     arrays: dict[str, np.ndarray]
+    score: float | None = None
+    judged_by: str = ""
 
     def assign_to(self, model, optimizer) -> None:
         """Sets every variable, or none.
@@ -146,6 +159,16 @@ class SavedState:
             )
         for name, variable in targets.items():
             variable.assign(arrays[name])
+
+
+def _read(path: pathlib.Path) -> SavedState:
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    about = {name: arrays.pop(name).tolist() for name in (_STEP, _TRAINED, _LOSSES, _SCORE, _JUDGED_BY) if name in arrays}
+    return SavedState(
+        path, about[_STEP], tuple(about[_TRAINED]), tuple(about.get(_LOSSES, ())), arrays, about.get(_SCORE),
+        about.get(_JUDGED_BY, ""),
+    )  # fmt: skip
 
 
 def _solver_variables(optimizer) -> dict[str, object]:

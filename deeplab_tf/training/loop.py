@@ -9,8 +9,8 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from deeplab_tf.training.checkpoints import Checkpoints
+from deeplab_tf.training.judge import Judge
 from deeplab_tf.training.recorder import Recorder
 from deeplab_tf.training.strategies import Devices
 
@@ -30,6 +30,10 @@ class Pace:
     eval_every: int = 0
     collapse_after: int = 0
 
+    def is_due(self, every: int, step: int) -> bool:
+        """Whether what happens `every` so many steps, and at the end, happens after this one."""
+        return step > 0 and (step >= self.steps or (every > 0 and step % every == 0))
+
 
 def run_steps(
     step: Callable,
@@ -42,17 +46,18 @@ def run_steps(
     start: int,
     pace: Pace,
     devices: Devices,
-    evaluate: Callable[[], ConfusionMatrix] | None = None,
+    judge: Judge | None = None,
 ) -> dict:
     """Runs steps `start` to `pace.steps`, saving and logging on the way and at the end.
 
     Args:
       step: `step(images, labels)`, see `deeplab_tf.training.step.make_step`.
       batches: this worker's, dicts of "image", "label" and "id", the first one for step `start`.
-      checkpoints: where the state goes every `pace.save_every` steps, at the end and on SIGTERM or SIGINT; the best one
-        by `evaluate`'s mean IoU is kept too. The chief worker writes them.
+      checkpoints: where the state goes every `pace.save_every` steps, at the end and on SIGTERM or SIGINT. The chief worker
+        writes them.
       recorder: what is told of every step.
-      evaluate: judges the network as it is now.
+      judge: evaluates every `pace.eval_every` steps and at the end; first of all after step `start`, where the log lacks it
+        because a signal came in the middle. A signal ends an evaluation after the picture under way.
 
     Returns:
       {"step", "loss" (mean since the last log line), "interrupted"}.
@@ -60,27 +65,32 @@ def run_steps(
     Raises:
       UserError: the loss is not finite, or the predictions have collapsed; the last checkpoint from before is kept.
     """
-    done, alarm, writes = start, _Alarm(pace.collapse_after, checkpoints), devices.worker == 0
+    done, alarm, judged, chief = start, _Alarm(pace.collapse_after, checkpoints), True, devices.worker == 0
     with _interruptions() as interrupted:
-        for batch in recorder.waiting_for(batches):
+
+        def evaluate() -> bool:
+            due = judge is not None and pace.is_due(pace.eval_every, done)
+            return not due or judge(done, model, optimizer, recorder, lambda: bool(interrupted))
+
+        if devices.any_worker(chief and not recorder.has_evaluated(done)):
+            judged = evaluate()
+        ends = devices.any_worker(bool(interrupted)) or done >= pace.steps
+        for batch in recorder.waiting_for(() if ends else batches):
             rate = float(optimizer.learning_rate)
             results = step(*(devices.scatter(batch[name], pace.iter_size) for name in ("image", "label")))
             done += 1
             recorder.count(results, rate, len(batch["image"]) * devices.workers)
             alarm.check(done, results, batch["id"])
-            ends = done >= pace.steps
-            if done % pace.log_every == 0 or ends:
+            if pace.is_due(pace.log_every, done):
                 recorder.write(done)
-            if evaluate and (done % pace.eval_every == 0 or ends):
-                if recorder.evaluated(done, evaluate()) and writes:
-                    checkpoints.save_best(model, optimizer, done)
-            ends = devices.any_worker(bool(interrupted)) or ends
-            if (done % pace.save_every == 0 or ends) and writes:
+            judged = evaluate()
+            ends = devices.any_worker(bool(interrupted)) or done >= pace.steps
+            if (ends or pace.is_due(pace.save_every, done)) and chief:
                 checkpoints.save(model, optimizer, done, recorder.losses)
                 recorder.show(done, model, batch)
             if ends:
                 break
-    return {"step": done, "loss": recorder.last_loss, "interrupted": done < pace.steps}
+    return {"step": done, "loss": recorder.last_loss, "interrupted": done < pace.steps or not judged}
 
 
 @contextlib.contextmanager

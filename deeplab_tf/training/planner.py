@@ -44,6 +44,7 @@ class Plan:
     steps: int
     recompute: bool
     workers: int
+    replicas: int
     parameters: int
     multiply_adds: int
     step_multiply_adds: int
@@ -71,6 +72,7 @@ def plan(
     steps: int = 1,
     recompute: bool = False,
     workers: int = 1,
+    replicas: int | None = None,
     rate: float | None = None,
 ) -> Plan:
     """Estimates what training takes.
@@ -83,6 +85,7 @@ def plan(
       steps: steps of the run.
       recompute: whether the trunk is recomputed in the backward pass.
       workers: processes, each on a machine of its own, that share every micro-batch.
+      replicas: devices of all workers, each of which has an equal share of every micro-batch; None: one a worker.
       rate: multiply-adds a second of one worker's device, see `measured_rate`; None leaves the time unknown.
     """
     network, scales = (model.network, model.scales) if isinstance(model, MultiScale) else (model, (1.0,))
@@ -91,7 +94,7 @@ def plan(
     passes = _PASSES + recompute
     step = passes * forward * batch_size * iter_size
     return Plan(
-        crop_size, batch_size, iter_size, steps, recompute, workers,
+        crop_size, batch_size, iter_size, steps, recompute, workers, replicas or workers,
         parameters=sum(math.prod(v.shape) for v in model.trainable_variables), multiply_adds=forward, step_multiply_adds=step,
         memory_bytes=_memory(network, sizes, batch_size // workers, iter_size, recompute),
         seconds=None if rate is None else steps * step / (workers * rate * _EFFICIENCY),
@@ -180,12 +183,12 @@ def check_memory(model: keras.Model, wanted: Plan, limit: float, size_multiple: 
 def proposal(model: keras.Model, wanted: Plan, limit: float, size_multiple: int) -> Plan | None:
     """The nearest run within `limit` GiB with as many crops a step: smaller micro-batches first, then recomputing the
     trunk, then smaller crops; None where not even the smallest crop fits."""
-    total, workers = wanted.batch_size * wanted.iter_size, wanted.workers
-    batches = [size for size in range(wanted.batch_size, 0, -1) if total % size == 0 and size % workers == 0]
+    total = wanted.batch_size * wanted.iter_size
+    batches = [size for size in range(wanted.batch_size, 0, -1) if total % size == 0 and size % wanted.replicas == 0]
 
-    def attempt(crop, batch=workers, recompute=True):
+    def attempt(crop, batch=batches[-1], recompute=True):
         found = plan(model, crop_size=crop, batch_size=batch, iter_size=total // batch, steps=wanted.steps,
-                     recompute=recompute, workers=workers)
+                     recompute=recompute, workers=wanted.workers, replicas=wanted.replicas)
         return found if found.memory_bytes <= limit * GIB else None
 
     crops = range(wanted.crop_size, size_multiple, -size_multiple)

@@ -44,10 +44,10 @@ class Recorder:
         board: Board | None = None,
     ):
         self.log_file, self.class_names, self.board = log_file, tuple(class_names), board
-        self.last_loss, self.best = None, -1.0
+        self.last_loss, self._evaluated = None, set()
         self.losses, self._images, self._rate, self._waited = list(losses), 0, 0.0, 0.0
         if log_file is not None:
-            self.best = max((line["mean_iou"] for line in _forget_after(log_file, start) if "mean_iou" in line), default=-1.0)
+            self._evaluated = {line["step"] for line in _forget_after(log_file, start) if "mean_iou" in line}
         self._bar = tqdm.tqdm(
             total=steps, initial=start, unit="step", dynamic_ncols=True, smoothing=0.05, disable=log_file is None
         )
@@ -107,21 +107,23 @@ class Recorder:
         total = max(int(counts.sum()), 1)
         return {name: int(count) / total for name, count in zip(self.class_names, counts, strict=True) if count}
 
-    def evaluated(self, step: int, counts: ConfusionMatrix) -> bool:
-        """A log line about an evaluation; returns whether it is the best one so far."""
+    def has_evaluated(self, step: int) -> bool:
+        """Whether the log tells of an evaluation after that step."""
+        return step in self._evaluated
+
+    def evaluated(self, step: int, counts: ConfusionMatrix) -> None:
+        """A log line about an evaluation."""
         iou = [None if value != value else float(value) for value in counts.iou()]
         line = {
             "step": step, "mean_iou": counts.mean_iou(), "pixel_accuracy": counts.pixel_accuracy(),
             "per_class_iou": dict(zip(self.class_names, iou, strict=True)),
         }  # fmt: skip
         self._write_line(line)
+        self._evaluated.add(step)
         if self.log_file is not None:
             self._bar.write(f"step {step}: mean IoU {100 * line['mean_iou']:.2f} %", file=sys.stderr)
         if self.board:
             self.board.evaluation(step, line, counts.matrix)
-        best = line["mean_iou"] >= self.best
-        self.best = max(self.best, line["mean_iou"])
-        return best
 
     def show(self, step: int, model, batch: dict) -> None:
         """Puts weights and pictures of `batch` with their predictions on the board."""

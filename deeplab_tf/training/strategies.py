@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from deeplab_tf.errors import UserError
 
+_log = logging.getLogger(__name__)
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError,
          tf.errors.InternalError, tf.errors.FailedPreconditionError, tf.errors.UnknownError)  # fmt: skip
 _SECONDS_TO_WAIT = 120  # for the other workers in one step, before they count as lost
@@ -109,6 +111,18 @@ def open_devices(name: str = "default", *, cpu_devices: int = 1) -> Devices:
     if name == "tpu":
         return _tpu()
     raise ValueError(f"strategy: got {name!r}, expected default, mirrored, multi_worker or tpu.")
+
+
+def make_deterministic(wanted: bool) -> None:
+    """Switches TensorFlow's deterministic operations on for this process, or says where their lack tells.
+
+    A processor's operations are deterministic as this package uses them (the tests kill and resume runs); a GPU's are not, and
+    there the deterministic ones are slower.
+    """
+    if wanted:
+        tf.config.experimental.enable_op_determinism()
+    elif tf.config.list_physical_devices("GPU"):
+        _log.info("deterministic operations are off: a resumed run goes on soundly, but not bit for bit (--deterministic)")
 
 
 def _split_processor(count: int) -> None:

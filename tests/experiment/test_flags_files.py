@@ -236,6 +236,25 @@ def test_second_stage_and_coarse_annotations():
     assert config_of("coco_resnet101").data.dataset == "coco_voc"
 
 
+def test_the_conference_rows_pool_as_their_release():
+    """Table 1 and the first row of Table 2; the others have the second release's net."""
+    with_pool = {name for name in NAMES if config_of(name).model.v1_average_pool}
+    assert with_pool == {row.file for row in ROWS if row.solver == STEP} | {"voc2012_test_vgg16_step"}
+    assert all("average pool" in paragraph(name, "Pools: ") for name in with_pool)
+    assert not any(config_of(name).model.dilated_pools for name in NAMES)
+
+
+def test_figure_10_and_the_test_rows_of_vgg16():
+    for name, run in (("fig10_vgg16", "table3_vgg16_aspp_l"), ("fig10_resnet101", "table4_resnet101_aspp")):
+        config = config_of(name)
+        assert config.eval.crf and config.eval.trimap == "void"
+        assert (config.model, config.solver) == (config_of(run).model, config_of(run).solver)
+    for end, miou, crf in (("step", "65.1", False), ("poly", "67.7", False), ("aspp_l", "72.6", True)):
+        name = f"voc2012_test_vgg16_{end}"
+        assert f"{miou} % mIoU" in paragraph(name, "Expected: ") and config_of(name).data.train_split == "trainval_aug"
+        assert config_of(name).eval.crf == crf
+
+
 def test_splits_are_those_of_the_data_set():
     for name in NAMES:
         data = config_of(name).data

@@ -231,3 +231,57 @@ def test_auto_is_native_where_that_trains():
 def test_unknown_dimensions_of_the_result_stay_unknown():
     y = AtrousConv2D(4, 3, rate=2)(keras.Input((None, 30, 3)))
     assert y.shape == (None, None, 30, 4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size, rate", [((3, 5), (4, 2)), ((2, 3), (1, 3)), ((1, 3), (5, 2)), ((3, 3), 2), ((4, 4), 3)])
+def test_every_axis_has_its_own_size_and_rate_and_valid_is_the_inside_of_same(size, rate, method):
+    """Taps put with zeros between them by hand, against Keras' convolution of the large kernel."""
+    x, kernel = _random(2, 19, 23, 3), _random(*size, 3, 4)
+    rates = (rate, rate) if isinstance(rate, int) else rate
+    large = np.zeros((*((k - 1) * r + 1 for k, r in zip(size, rates, strict=True)), 3, 4), np.float32)
+    large[:: rates[0], :: rates[1]] = kernel
+    for padding in ("same", "valid"):
+        layer = AtrousConv2D(4, size, rate, method, padding=padding, use_bias=False)
+        layer.build(x.shape)
+        layer.kernel.assign(kernel)
+        expected = tf.nn.conv2d(x, large, 1, padding.upper())
+        np.testing.assert_allclose(layer(x), expected, atol=1e-4)
+        assert layer.compute_output_shape(x.shape) == tuple(expected.shape)
+        copy = AtrousConv2D.from_config(layer.get_config())
+        assert (copy.kernel_size, copy.rate, copy.padding) == (layer.kernel_size, layer.rate, padding)
+
+
+def test_1d_valid():
+    x, layer = _random(2, 11, 3), AtrousConv1D(4, 3, 2, padding="valid")
+    assert layer(x).shape == (2, 7, 4) == layer.compute_output_shape(x.shape)
+    with pytest.raises(ValueError, match="got a map of .4,., expected more than .4,."):
+        layer.compute_output_shape((2, 4, 3))
+
+
+def test_regularizers_and_constraints_are_keras_own():
+    layer = AtrousConv2D(
+        4, 3, 2, kernel_regularizer=keras.regularizers.L2(0.1), bias_regularizer="l1", activity_regularizer="l2",
+        kernel_constraint="non_neg", bias_constraint=keras.constraints.MaxNorm(1),
+    )  # fmt: skip
+    layer = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    y = layer(_random(1, 9, 9, 3))
+    expected = 0.1 * np.sum(layer.kernel.numpy() ** 2), 0.0, 0.01 * np.sum(y.numpy() ** 2)
+    np.testing.assert_allclose(sorted(map(float, layer.losses)), sorted(expected), rtol=1e-4)
+    layer.kernel.assign(-layer.kernel)
+    assert layer.kernel.constraint(layer.kernel).numpy().min() == 0 and layer.bias.constraint.max_value == 1
+
+
+def test_a_sequential_keeps_static_shapes():
+    for first in ([keras.Input((12, 17, 3))], []):
+        ours = [AtrousConv2D(4, 3, 2), AtrousConv2D(2, 3, 3, padding="valid")]
+        model = keras.Sequential([*first, *ours, keras.layers.Flatten(), keras.layers.Dense(2)])
+        assert model(_random(2, 12, 17, 3)).shape == (2, 2) and model.layers[1].output.shape[1:] == (6, 11, 2)
+    traced = tf.function(model.layers[1]).get_concrete_function(tf.TensorSpec((None, 12, 17, 4)))
+    assert traced.output_shapes.as_list() == [None, 6, 11, 2]
+
+
+@pytest.mark.parametrize("options", [{"kernel_size": (3, 0)}, {"rate": (1, 2, 3)}, {"padding": "causal"}, {"rate": 1.5}])
+def test_what_the_layer_refuses(options):
+    with pytest.raises(ValueError, match=f"AtrousConv2D {next(iter(options))}: got "):
+        AtrousConv2D(**{"filters": 2, "kernel_size": 3} | options)
