@@ -24,7 +24,7 @@ ALLOWED = {  # folder -> parts of the package that it may import beside itself a
     "models": {"layers", "weights", "crf"},
     "pages": {"metrics", "datasets"},
     "refining": {"crf", "weights", "metrics"},
-    "inference": {"layers", "models", "datasets", "crf"},
+    "inference": {"layers", "models", "datasets", "crf", "pages"},
     "evaluation": {"layers", "models", "datasets", "weights", "crf", "metrics", "inference", "pages"},
     "serving": {"layers", "models", "datasets", "inference"},
     "training": {"layers", "models", "datasets", "weights", "crf", "metrics", "pages"},

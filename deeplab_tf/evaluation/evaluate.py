@@ -16,13 +16,13 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.examples import Example, count_examples, read_examples, refine_beside
+from deeplab_tf.evaluation.exhibits import Exhibits
 from deeplab_tf.evaluation.picture_cache import PictureCache, label_cache, score_cache
 from deeplab_tf.evaluation.tally import Tally, collapse_warnings, void_warnings
 from deeplab_tf.inference.digest import network_digest
 from deeplab_tf.inference.predictor import predictor_for
 from deeplab_tf.inference.segment import segment
 from deeplab_tf.inference.tiles import Tiles
-from deeplab_tf.pages.report import Report
 from deeplab_tf.whole_files import check_writable, make_folder, replacing
 
 
@@ -43,6 +43,7 @@ def evaluate(
     trimap: str | None = None,
     settings: Mapping[str, object] | None = None,
     warnings: Sequence[str] = (),
+    origin: Mapping[str, object] | None = None,
     progress: bool = True,
 ) -> dict:
     """Mean IoU and the rest of a set, from one confusion matrix at the pictures' own size.
@@ -65,6 +66,7 @@ def evaluate(
       trimap: definition of the boundary band for a curve over its width, "void" or "label_change".
       settings: further settings, shown in the report.
       warnings: sentences to put into result.json and the report.
+      origin: what the report tells of how to make it again: log_file, commands and flags, as `Exhibits.write` takes them.
       progress: whether to draw a progress bar.
 
     Returns:
@@ -102,7 +104,7 @@ def evaluate(
 
     shown = {"model": predictor.network.name, "scales": predictor.scales, "flip": flip, "tile": tile}
     run = _Run(
-        spec, out_dir, crf, crf_workers, gallery, trimap, shown | dict(settings or {}), tuple(warnings)
+        spec, out_dir, crf, crf_workers, gallery, trimap, shown | dict(settings or {}), tuple(warnings), dict(origin or {})
     )
     labels = _crf_label_cache(out_dir, crf, about) if save_scores else None
     return run(examples, scores_of, labels, progress)
@@ -119,6 +121,7 @@ def evaluate_scores(
     trimap: str | None = None,
     settings: Mapping[str, object] | None = None,
     warnings: Sequence[str] = (),
+    origin: Mapping[str, object] | None = None,
     progress: bool = True,
 ) -> dict:
     """As `evaluate`, over the scores that `evaluate(..., save_scores=True)` left in out_dir/scores; needs no network.
@@ -146,7 +149,7 @@ def evaluate_scores(
             f"{out_dir / 'scores'} holds no scores: evaluate with --save_scores first."
         ) from None
     run = _Run(
-        spec, out_dir, crf, crf_workers, gallery, trimap, about | dict(settings or {}), tuple(warnings)
+        spec, out_dir, crf, crf_workers, gallery, trimap, about | dict(settings or {}), tuple(warnings), dict(origin or {})
     )
     return run(examples, scores_of, _crf_label_cache(out_dir, crf, about), progress)
 
@@ -163,27 +166,29 @@ class _Run:
     trimap: str | None
     settings: dict
     warnings: tuple[str, ...]
+    origin: dict
 
     def __call__(self, examples, scores_of, labels: PictureCache | None, progress: bool) -> dict:
         start, total = time.monotonic(), count_examples(examples)
-        tally = Tally(self.spec, self.crf is not None, self.gallery, self.trimap)
+        tally, exhibits = Tally(self.spec, self.crf is not None, self.trimap), Exhibits(self.spec, self.crf, self.gallery)
         scored = ((example, scores_of(example)) for example in read_examples(examples))
         refined = refine_beside(scored, self._refine(labels), self.crf_workers)
         with (
             logging_redirect_tqdm(),  # log lines go above the bar
             tqdm.tqdm(refined, total=total, disable=not progress, unit="picture", dynamic_ncols=True) as bar,
         ):
-            for example, before, after in bar:
+            for example, scores, before, after in bar:
                 try:
-                    tally.add(example.id, example.image, example.label, before, after)
+                    tally.add(example.label, before, after)
                 except ValueError as error:
                     raise UserError(f"{example.id}: {error}.") from error
+                exhibits.add(example.id, example.image, example.label, scores, before, after)
                 bar.set_postfix(tally.running(), refresh=False)
         if not tally.images:
             raise UserError(
                 f"data set {self.spec.name} has no pictures to evaluate: look at the split and its list file."
             )
-        return self._write(tally, time.monotonic() - start)
+        return self._write(tally, exhibits, time.monotonic() - start)
 
     def _refine(self, labels: PictureCache | None) -> Callable | None:
         if self.crf is None:
@@ -199,26 +204,22 @@ class _Run:
 
         return refine
 
-    def _write(self, tally: Tally, seconds: float) -> dict:
+    def _write(self, tally: Tally, exhibits: Exhibits, seconds: float) -> dict:
         alarms = collapse_warnings(tally.before, tally.after, self.spec.class_names)
         warnings = [*self.warnings, *void_warnings(tally.before), *alarms]
         settings = {"data set": self.spec.name} | self.settings | {"crf": _describe_crf(self.crf)}
         result = {"dataset": self.spec.name, **tally.rates(), "seconds": seconds, "warnings": warnings}
         result["settings"] = {name: _plain(value) for name, value in settings.items()}
         make_folder(self.out_dir)
-        Report(
+        exhibits.write(
+            self.out_dir / "report.html",
+            tally,
             title=f"{self.settings.get('model', 'scores')} on {self.spec.name}",
-            class_names=self.spec.class_names,
-            palette=self.spec.palette,
-            before=tally.before,
-            after=tally.after,
-            gallery=tally.gallery,
             figures={"Pictures": f"{tally.images:,}", "Time": _duration(seconds)},
             settings=settings,
             warnings=warnings,
-            trimap_before=tally.trimap_before,
-            trimap_after=tally.trimap_after,
-        ).write(self.out_dir / "report.html")
+            **self.origin,
+        )
         text = json.dumps(result, indent=1, allow_nan=False) + "\n"
         with replacing(self.out_dir / "result.json") as partial:
             partial.write_text(text)

@@ -45,8 +45,8 @@ def count_examples(examples: Iterable) -> int | None:
 
 def refine_beside(
     scored: Iterator, refine: Callable | None, workers: int
-) -> Iterator[tuple[Example, np.ndarray, np.ndarray | None]]:
-    """(example, ids before, ids after) in order; `refine` runs in threads while the next scores are made.
+) -> Iterator[tuple[Example, np.ndarray, np.ndarray, np.ndarray | None]]:
+    """(example, probabilities, ids before, ids after) in order; `refine` runs in threads while the next scores are made.
 
     Args:
       scored: (example, float32 [height, width, K]), drawn in the caller's thread; at most `workers` + 1 are in work.
@@ -54,8 +54,8 @@ def refine_beside(
       workers: threads.
     """
     if refine is None:
-        yield from ((example, probabilities.argmax(axis=-1), None) for example, probabilities in scored)
+        yield from ((example, scores, scores.argmax(axis=-1), None) for example, scores in scored)
         return
-    stream = (((example, scores.argmax(axis=-1)), example, scores) for example, scores in scored)
-    for (example, before), after in refine_stream(refine, stream, workers, ahead=workers):
-        yield example, before, after
+    stream = (((example, scores, scores.argmax(axis=-1)), example, scores) for example, scores in scored)
+    for (example, scores, before), after in refine_stream(refine, stream, workers, ahead=workers):
+        yield example, scores, before, after

@@ -9,7 +9,6 @@ import numpy as np
 
 from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from deeplab_tf.metrics.trimap import TrimapCurve
-from deeplab_tf.pages.gallery import Gallery
 
 _COLLAPSED = (
     0.99  # share of the predictions in one class above which the network is taken to have collapsed
@@ -17,29 +16,25 @@ _COLLAPSED = (
 
 
 class Tally:
-    """Confusion matrices, boundary curves and gallery of one evaluation.
+    """Confusion matrices and boundary curves of one evaluation.
 
     Args:
       spec: a DatasetSpec.
       with_crf: whether there are predictions after the CRF too.
-      gallery: pictures to keep for the report.
       trimap: definition of the boundary band ("void" or "label_change"), None for no curve.
     """
 
-    def __init__(self, spec, with_crf: bool, gallery: int, trimap: str | None):
+    def __init__(self, spec, with_crf: bool, trimap: str | None):
         self.spec, self.images = spec, 0
         self.before = ConfusionMatrix(spec.num_classes, spec.ignore_label)
         self.after = ConfusionMatrix(spec.num_classes, spec.ignore_label) if with_crf else None
-        self.gallery = Gallery(spec.palette, gallery, spec.ignore_label)
         self.trimap_before = self.trimap_after = None
         if trimap is not None:
             self.trimap_before = TrimapCurve(spec.num_classes, trimap, ignore_label=spec.ignore_label)
             if with_crf:
                 self.trimap_after = TrimapCurve(spec.num_classes, trimap, ignore_label=spec.ignore_label)
 
-    def add(
-        self, id: str, image: np.ndarray, label: np.ndarray, before: np.ndarray, after: np.ndarray | None
-    ) -> None:
+    def add(self, label: np.ndarray, before: np.ndarray, after: np.ndarray | None) -> None:
         """Counts one picture: its true ids and the predicted ones, integer [height, width]."""
         self.images += 1
         for counts, ids in ((self.before, before), (self.after, after)):
@@ -48,7 +43,6 @@ class Tally:
         for curve, ids in ((self.trimap_before, before), (self.trimap_after, after)):
             if curve is not None:
                 curve.update(label, ids)
-        self.gallery.offer(id, image, label, before, after)
 
     def running(self) -> dict[str, str]:
         """Mean IoU so far, in %, for the progress bar."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import shlex
 
 from deeplab_tf import locks
 from deeplab_tf.datasets import sources
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
 from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.flags import to_flagfile
 from deeplab_tf.experiment.label_agreement import spec_for_masks
 from deeplab_tf.experiment.network import crf_of, load_trained
 from deeplab_tf.experiment.results import named_settings, result_folder
-from deeplab_tf.experiment.run_folder import data_dir_of, dataset_of, is_records, load_spec, shared_pictures
+from deeplab_tf.experiment.run_folder import data_dir_of, dataset_of, is_records, load_config, load_spec, shared_pictures
 from deeplab_tf.weights import records
 
 
@@ -53,6 +56,7 @@ def evaluate_run(
         "trimap": settings.trimap,
         "settings": named_settings(config, workdir) | ({"weights": run.source.name} if run else {}),
         "warnings": _contamination(config, split) if workdir else run.warnings,
+        "origin": _origin(config, workdir),
     }
     with locks.holding(folder, "eval"), sources.errors(*where):
         examples = sources.evaluation(*where, limit=settings.max_images)
@@ -71,6 +75,18 @@ def masks_of(config: ExperimentConfig, spec: DatasetSpec, match_names: bool) -> 
       UserError: the table beside the data is another one (`label_agreement`).
     """
     return spec if is_records(data_dir_of(config)) else spec_for_masks(spec, dataset_of(config), match_names)
+
+
+def _origin(config: ExperimentConfig, workdir: str | os.PathLike | None) -> dict:
+    """What makes these figures again, for the report: the run's flags, and those that were given to this evaluation."""
+    flags = to_flagfile(load_config(workdir) if workdir else ExperimentConfig())
+    given = [shlex.quote(flag) for flag in to_flagfile(config).splitlines() if flag not in flags.splitlines()]
+    if not workdir:
+        return {"commands": [" ".join(["python -m deeplab_tf.eval", *given])]}
+    folder = shlex.quote(os.fspath(workdir))
+    commands = [f"python -m deeplab_tf.train --flagfile=flags.txt --workdir={folder}",
+                " ".join([f"python -m deeplab_tf.eval --workdir={folder}", *given])]
+    return {"log_file": pathlib.Path(workdir) / "train.jsonl", "commands": commands, "flags": flags}
 
 
 def _contamination(config: ExperimentConfig, split: str) -> tuple[str, ...]:

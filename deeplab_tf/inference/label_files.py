@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from deeplab_tf.datasets.colors import color_table
 from deeplab_tf.errors import UserError
 from deeplab_tf.inference import annotation_files as annotations
 from deeplab_tf.inference.picture_files import is_video
+from deeplab_tf.pages.pictures import overlay
 from deeplab_tf.whole_files import make_folder, replacing
 
 
@@ -107,9 +109,7 @@ class LabelFiles:
     @property
     def colors(self) -> np.ndarray:
         """uint8 [256, 3] RGB by id."""
-        colors = np.zeros((256, 3), np.uint8)
-        colors[list(self.ids)] = self.palette
-        return colors
+        return color_table(self.palette, self.ids)
 
     @property
     def class_values(self) -> np.ndarray:
@@ -165,11 +165,6 @@ def shares(labels: np.ndarray, class_names: Sequence[str]) -> dict[str, float]:
     return {name: float(count) / labels.size for name, count in zip(class_names, counts, strict=True)}
 
 
-def blend(image: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """Picture and label colours, half and half; uint8 [height, width, 3]."""
-    return ((image.astype(np.uint16) + colors) // 2).astype(np.uint8)
-
-
 def _encoded(picture: Image.Image, kind: str, **options) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, kind, **options)
@@ -187,8 +182,8 @@ def _palette(files: LabelFiles, prediction: Prediction) -> bytes:
 
 
 def _overlay(files: LabelFiles, prediction: Prediction) -> bytes:
-    colors = files.colors[files.values(prediction)]
-    return _encoded(Image.fromarray(blend(prediction.image, colors)), "JPEG", quality=90)
+    picture = overlay(prediction.image, files.values(prediction), files.colors)
+    return _encoded(Image.fromarray(picture), "JPEG", quality=90)
 
 
 def _confidence(files: LabelFiles, prediction: Prediction) -> bytes:

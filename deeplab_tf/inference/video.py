@@ -13,7 +13,8 @@ import tqdm
 
 from deeplab_tf.crf.stage import refine_stream
 from deeplab_tf.errors import UserError
-from deeplab_tf.inference.label_files import LabelFiles, blend, shares
+from deeplab_tf.inference.label_files import LabelFiles, shares
+from deeplab_tf.pages.pictures import overlay
 from deeplab_tf.whole_files import make_folder, replacing
 
 
@@ -59,7 +60,7 @@ def label_video(
                     total = {one: total[one] + found[one] for one in total}
                     seconds = float(count / rate) if frame.time is None else frame.time
                     rows.writerow([count, f"{seconds:.3f}", *(f"{value:.6f}" for value in found.values())])
-                    _write_frame(av, target, out, blend(image, files.colors[files.class_values[labels]]), frame)
+                    _write_frame(av, target, out, overlay(image, files.class_values[labels], files.colors), frame)
                     count += 1
                 target.mux(out.encode())
             if not count:
@@ -102,6 +103,6 @@ def _labelled(source, stream, segment, crf, crf_workers) -> Iterator[tuple[objec
 
 
 def _write_frame(av, target, out, picture: np.ndarray, frame) -> None:
-    overlay = av.VideoFrame.from_ndarray(picture, format="rgb24")
-    overlay.pts, overlay.time_base = frame.pts, frame.time_base
-    target.mux(out.encode(overlay))
+    encoded = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    encoded.pts, encoded.time_base = frame.pts, frame.time_base
+    target.mux(out.encode(encoded))

@@ -2,136 +2,185 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import heapq
-import io
-import math
+from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
+from deeplab_tf.datasets.colors import color_table
 from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
+from deeplab_tf.pages.pictures import label_map, photograph
 
-_MAX_SIDE = 480  # pixels; about 100 KB for the four maps of a picture
+_BUDGET = 6_500_000  # bytes of all pictures, so that the page stays under 8 MB
+_LEAST = 32_000  # bytes that a picture and its maps need to be worth looking at
+_SIDE, _SMALLEST_SIDE = 480, 64  # pixels, longer side of a picture in the page
+RIGHT, WRONG, MENDED, SPOILED, NOT_COUNTED = range(5)  # ids of the error map
+ERROR_COLORS = np.array(  # RGBA: what is right is clear
+    [(0, 0, 0, 0), (220, 38, 38, 255), (34, 160, 80, 255), (234, 130, 10, 255), (128, 128, 128, 70)], np.uint8
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class GalleryItem:
-    """One picture of the report; the maps are data URIs, `after` is None without a CRF.
+    """One picture of the report; image and maps are data URIs.
 
-    `score_before` and `score_after` are the mean IoU (0..1) over the classes in this picture alone.
+    Attributes:
+      id: name of the picture; `order`: its place in the set.
+      image, label, errors: the picture, its true classes, and where the results are wrong (see `error_map`).
+      maps: predicted classes, by result.
+      counts: confusion matrix of the picture alone, by result.
     """
 
     id: str
+    order: int
     image: str
     label: str
-    before: str
-    after: str | None
-    score_before: float
-    score_after: float | None
+    errors: str
+    maps: tuple[str, ...]
+    counts: tuple[ConfusionMatrix, ...]
 
     @property
-    def score(self) -> float:
-        return self.score_before if self.score_after is None else self.score_after
+    def scores(self) -> list[float]:
+        """Mean IoU (0..1) over the classes in this picture alone, by result."""
+        return [counts.mean_iou() for counts in self.counts]
+
+    def class_scores(self) -> dict[int, list[float]]:
+        """IoU by result, of each class that occurs in the picture or a prediction; 0 where a result lacks the class."""
+        scores = np.array([counts.iou() for counts in self.counts])
+        known = np.flatnonzero(~np.isnan(scores).all(axis=0))
+        return {int(k): np.nan_to_num(scores[:, k]).tolist() for k in known}
 
 
 class Gallery:
-    """A quarter of the worst pictures, a quarter of the best, and for the rest a random sample of the set.
+    """Pictures for a report: the worst, the best, those that changed most between the first and the last result, and for
+    the rest a random sample of the set.
 
     Args:
       palette: RGB by class id, K rows.
-      size: pictures to keep, 0 for none.
+      size: pictures to keep, 0 for none; never more than fit a page of 8 MB.
       ignore_label: id of void pixels, drawn transparent.
+      changes: share of the pictures that are shown for what they gained or lost, where there is more than one result.
     """
 
-    def __init__(self, palette: tuple[tuple[int, int, int], ...], size: int = 12, ignore_label: int = 255):
+    def __init__(
+        self, palette: Sequence[tuple[int, int, int]], size: int = 12, ignore_label: int = 255, changes: float = 0.25
+    ):
         self._palette, self._ignore_label = palette, ignore_label
-        self._extremes = size // 4
-        self._sample_size = size - 2 * self._extremes
-        self._worst: list = []  # heaps of (rank, -order, item): the least extreme is the first to go
-        self._best: list = []
-        self._sample: list = []
-        self._seen = 0
+        clear = np.where(np.arange(256) == ignore_label, 0, 255).astype(np.uint8)
+        self._colors = np.column_stack([color_table(palette[:256], ignore_label=ignore_label), clear])
+        self.asked, self.size, self.seen = size, min(size, _BUDGET // _LEAST), 0
+        self._bytes = _BUDGET // max(self.size, 1)
+        changed = int(self.size * changes) // 2
+        extremes = (self.size - 2 * changed) // 3
+        sizes = {"worst": extremes, "best": extremes, "gained most": changed, "lost most": changed}
+        self._groups = {name: _Top(size) for name, size in sizes.items()}
+        self._sample: list[GalleryItem] = []
         self._random = np.random.default_rng(0)
 
-    def offer(
-        self, id: str, image: np.ndarray, label: np.ndarray, before: np.ndarray, after: np.ndarray | None
-    ) -> None:
+    def offer(self, id: str, image: np.ndarray, label: np.ndarray, *predictions: np.ndarray | None) -> None:
         """Keeps the picture if it belongs into the report as far as is known.
 
         Args:
           id: name of the picture.
           image: uint8 [height, width, 3] RGB.
           label: integer [height, width] true ids.
-          before: integer [height, width] predicted ids; `after`: the same after the CRF, or None.
+          predictions: integer [height, width] predicted ids by result, the same number for every picture; None: no such result.
         """
-        scores = [None if ids is None else self._mean_iou(label, ids) for ids in (before, after)]
-        score = scores[0] if after is None else scores[1]
+        predictions = [ids for ids in predictions if ids is not None]
+        counts = [self._count(label, ids) for ids in predictions]
+        first, last = counts[0].mean_iou(), counts[-1].mean_iou()
+        ranks = {"worst": -last, "best": last, "gained most": last - first, "lost most": first - last}
+        entered = [
+            name for name, rank in ranks.items()
+            if not np.isnan(rank) and (rank > 0 or name in ("worst", "best")) and self._groups[name].admits(rank)
+        ]  # fmt: skip
         place = self._place_in_sample()
-        sampled = place is not None
-        worst = not math.isnan(score) and self._enters(self._worst, -score)
-        best = not math.isnan(score) and self._enters(self._best, score)
-        if not (sampled or worst or best):
+        self.seen += 1
+        if not entered and place is None:
             return
-        maps = [self._png(label), self._png(before), None if after is None else self._png(after)]
-        item = GalleryItem(id, _jpeg(image), *maps, *scores)
-        if sampled:
-            self._sample[place : place + 1] = [(self._seen, item)]
-        for heap, enters, rank in ((self._worst, worst, -score), (self._best, best, score)):
-            if enters:
-                heapq.heappush(heap, (rank, -self._seen, item))
-                if len(heap) > self._extremes:
-                    heapq.heappop(heap)
+        item = self._item(id, image, label, predictions, counts)
+        for name in entered:
+            self._groups[name].add(ranks[name], item)
+        if place is not None:
+            self._sample[place : place + 1] = [item]
 
-    def groups(self) -> dict[str, list[GalleryItem]]:
-        """Heading -> pictures; no picture stands twice."""
-        sample = [item for _, item in sorted(self._sample, key=lambda entry: entry[0])]
-        shown = {item.id for item in sample}
-        worst = [item for *_, item in sorted(self._worst, reverse=True) if item.id not in shown]
-        shown |= {item.id for item in worst}
-        best = [item for *_, item in sorted(self._best, reverse=True) if item.id not in shown]
-        groups = {"A random sample": sample, "The worst pictures": worst, "The best pictures": best}
-        return {heading: items for heading, items in groups.items() if items}
+    def items(self) -> list[tuple[GalleryItem, list[str]]]:
+        """The pictures in the order of the set, each with the reasons for which it is shown; as many as there is room for."""
+        reasons: dict[int, tuple[GalleryItem, list[str]]] = {}
+        for name, group in self._groups.items():
+            for item in group.items():
+                reasons.setdefault(item.order, (item, []))[1].append(name)
+        for place in np.random.default_rng(0).permutation(len(self._sample)):
+            if len(reasons) < self.size:
+                reasons.setdefault(self._sample[place].order, (self._sample[place], ["sample"]))
+        return [reasons[order] for order in sorted(reasons)]
+
+    def summary(self) -> str:
+        """A sentence: which pictures of the set are shown."""
+        items = self.items()
+        if len(items) == self.seen:
+            return f"All {self.seen:,} pictures of the set are shown."
+        named = {name: sum(name in reasons for _, reasons in items) for name in _SAID}
+        parts = [_SAID[name].format(n) for name, n in named.items() if n]
+        bound = f" (of {self.asked:,} asked for: more would not fit a page of 8 MB)" if self.asked > self.size else ""
+        return f"{len(items):,} of {self.seen:,} pictures are shown{bound}: {', '.join(parts)}."
 
     def _place_in_sample(self) -> int | None:
         """Reservoir sampling: every picture of the set is kept with the same probability."""
-        self._seen += 1
-        if len(self._sample) < self._sample_size:
+        if len(self._sample) < self.size:
             return len(self._sample)
-        place = int(self._random.integers(self._seen))
-        return place if place < self._sample_size else None
+        place = int(self._random.integers(self.seen + 1))
+        return place if place < self.size else None
 
-    def _enters(self, heap: list, rank: float) -> bool:
-        return self._extremes > 0 and (len(heap) < self._extremes or rank > heap[0][0])
-
-    def _mean_iou(self, label: np.ndarray, ids: np.ndarray) -> float:
+    def _count(self, label: np.ndarray, ids: np.ndarray) -> ConfusionMatrix:
         counts = ConfusionMatrix(len(self._palette), self._ignore_label)
         counts.update(label, ids)
-        return counts.mean_iou()
+        return counts
 
-    def _png(self, ids: np.ndarray) -> str:
-        # Colours by table: Pillow's palette images hold 256, which is enough for every data set of bytes.
-        table = np.zeros((256, 4), np.uint8)
-        colors = np.asarray(self._palette, np.uint8)[:256]
-        table[: len(colors), :3], table[: len(colors), 3] = colors, 255
-        ids = np.where((ids < len(colors)) & (ids >= 0), ids, 255).astype(np.uint8)
-        if len(colors) < 256:
-            table[255] = (255, 255, 255, 0)
-        picture = Image.fromarray(ids, "P")
-        picture.putpalette(table[:, :3].tobytes())
-        picture.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.NEAREST)
-        transparency = {} if len(colors) == 256 else {"transparency": 255}
-        return _data_uri(picture, "PNG", optimize=True, **transparency)
+    def _item(self, id, image, label, predictions, counts) -> GalleryItem:
+        errors = error_map(label, predictions[0], predictions[-1], self._ignore_label)
+        side, fits = _SIDE, False
+        while not fits:
+            picture, wrong = photograph(image, side), label_map(errors, ERROR_COLORS, side)
+            maps = [label_map(self._drawable(ids), self._colors, side) for ids in (label, *predictions)]
+            size = sum(map(len, (picture, wrong, *maps)))
+            fits = size <= self._bytes or side == _SMALLEST_SIDE
+            side = max(int(0.97 * side * (self._bytes / size) ** 0.5), _SMALLEST_SIDE)
+        return GalleryItem(id, self.seen - 1, picture, maps[0], wrong, tuple(maps[1:]), tuple(counts))
 
-
-def _jpeg(image: np.ndarray) -> str:
-    picture = Image.fromarray(image)
-    picture.thumbnail((_MAX_SIDE, _MAX_SIDE), Image.Resampling.LANCZOS)
-    return _data_uri(picture, "JPEG", quality=85)
+    def _drawable(self, ids: np.ndarray) -> np.ndarray:
+        """uint8: Pillow's palettes hold 256 colours; what lies beyond is drawn as void is."""
+        return np.where((ids < 256) & (ids >= 0), ids, self._ignore_label).astype(np.uint8)
 
 
-def _data_uri(picture: Image.Image, kind: str, **options) -> str:
-    stream = io.BytesIO()
-    picture.save(stream, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"
+_SAID = {
+    "sample": "{} drawn at random", "worst": "the {} worst", "best": "the {} best",
+    "gained most": "the {} that gained most", "lost most": "the {} that lost most",
+}  # fmt: skip
+
+
+def error_map(label: np.ndarray, first: np.ndarray, last: np.ndarray, ignore_label: int = 255) -> np.ndarray:
+    """uint8 [height, width]: RIGHT, WRONG, MENDED (wrong in the first result, right in the last), SPOILED (the other way
+    round) or NOT_COUNTED; the two results may be one."""
+    was, now = first == label, last == label
+    errors = np.select([was & now, ~was & now, was & ~now], [RIGHT, MENDED, SPOILED], WRONG)
+    return np.where(label == ignore_label, NOT_COUNTED, errors).astype(np.uint8)
+
+
+class _Top:
+    """The members of the highest rank."""
+
+    def __init__(self, size: int):
+        self._size, self._heap = size, []  # (rank, -order, item): the lowest is the first to go, of equals the latest
+
+    def admits(self, rank: float) -> bool:
+        return self._size > 0 and (len(self._heap) < self._size or rank > self._heap[0][0])
+
+    def add(self, rank: float, item: GalleryItem) -> None:
+        heapq.heappush(self._heap, (rank, -item.order, item))
+        if len(self._heap) > self._size:
+            heapq.heappop(self._heap)
+
+    def items(self) -> list[GalleryItem]:
+        return [item for *_, item in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]

@@ -1,9 +1,8 @@
-"""report.html: an evaluation on one page, in one file that can be sent to someone."""
+"""The page of an evaluation, or of several results side by side: figures, pictures and curves, one self-contained HTML file."""
 
 from __future__ import annotations
 
 import dataclasses
-import html
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,42 @@ import numpy as np
 
 from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from deeplab_tf.metrics.trimap import TrimapCurve
-from deeplab_tf.pages.chart import boundary_section
-from deeplab_tf.pages.gallery import Gallery, GalleryItem
-from deeplab_tf.pages.style import STYLE
-from deeplab_tf.whole_files import replacing
+from deeplab_tf.pages.chart import Chart, Line
+from deeplab_tf.pages.gallery import ERROR_COLORS, MENDED, SPOILED, WRONG, Gallery, GalleryItem
+from deeplab_tf.pages.label_errors import LabelError
+from deeplab_tf.pages.rendering import render, save
+from deeplab_tf.pages.strips import Strip
 
 _MAX_NUMBERED_CLASSES = 24  # a heat map of more classes has cells too small for numbers
+_FAILURES = 6  # pictures
+_CONFUSIONS = 3  # of a failure
+_BANDS = {
+    "void": "void pixels dilated, less the void itself",
+    "label_change": "pixels within that distance of a change of label, void left out",
+}
+
+Interval = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Intervals:
+    """How far the figures of a set may be due to its choice of pictures; low and high ends as fractions, NaN or None: unknown.
+
+    Attributes:
+      over: what was drawn anew, such as "101 pictures" or "3 sequences".
+      mean_iou: by result.
+      per_class_iou: by result, then by class id.
+      gain: of the mean IoU from the first result to the last, paired; None where there is one result.
+      per_class_gain: the same by class id.
+      level: share of the draws that lie inside.
+    """
+
+    over: str
+    mean_iou: Mapping[str, Interval | None]
+    per_class_iou: Mapping[str, Sequence[Interval | None]]
+    gain: Interval | None = None
+    per_class_gain: Sequence[Interval | None] | None = None
+    level: float = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,25 +57,38 @@ class Report:
       title: heading of the page.
       class_names: by class id.
       palette: RGB by class id.
-      before, after: confusion matrices without and with the CRF (None: no CRF was run).
-      gallery: the pictures.
+      results: name -> confusion matrix, in the order in which they are compared: "before CRF" and "after CRF", or two runs;
+        the last is the one that counts, and gains are over the first.
+      gallery: the pictures, offered with predictions in the order of `results`.
+      sort: how they are sorted at first: "worst", "best", "changed", "gained", "lost", "order" or "name".
       figures: further headline figures, name -> text.
       settings: how the figures came about, name -> value.
       warnings: sentences that the reader must not miss.
-      trimap_before, trimap_after: curves over the width of the band round boundaries, or None.
+      intervals: of the figures, where they are known.
+      trimaps: name -> curve over the width of the band round boundaries; any number, also of other runs.
+      training: the curves of the run, see `curves.read_curves`.
+      label_errors: the likeliest ones.
+      strips: how the CRF changes single pictures, by iteration.
+      commands: what makes the figures again, a line each.
+      flags: text of the run's flags file, for the same.
     """
 
     title: str
     class_names: Sequence[str]
     palette: Sequence[tuple[int, int, int]]
-    before: ConfusionMatrix
-    after: ConfusionMatrix | None
+    results: Mapping[str, ConfusionMatrix]
     gallery: Gallery
+    sort: str = "worst"
     figures: Mapping[str, str] = dataclasses.field(default_factory=dict)
     settings: Mapping[str, object] = dataclasses.field(default_factory=dict)
     warnings: Sequence[str] = ()
-    trimap_before: TrimapCurve | None = None
-    trimap_after: TrimapCurve | None = None
+    intervals: Intervals | None = None
+    trimaps: Mapping[str, TrimapCurve] = dataclasses.field(default_factory=dict)
+    training: Sequence[Chart] = ()
+    label_errors: Sequence[LabelError] = ()
+    strips: Sequence[Strip] = ()
+    commands: Sequence[str] = ()
+    flags: str = ""
 
     def write(self, path: str | os.PathLike) -> None:
         """Writes the page; a reader never sees half of it.
@@ -54,193 +96,124 @@ class Report:
         Raises:
           UserError: the folder or the disk refuses.
         """
-        page = self.html()
-        with replacing(path) as partial:
-            partial.write_text(page, encoding="utf-8")
+        save(path, self.html())
 
     def html(self) -> str:
-        """The page; pictures and style are inside."""
-        title = html.escape(self.title)
-        parts = [
-            f"<h1>{title}</h1>",
-            _figures(self),
-            _warnings(self.warnings),
-            _classes(self),
-            _gallery(self),
-            _confusion(self),
-            boundary_section(self.trimap_before, self.trimap_after),
-            _settings(self.settings),
-        ]
-        head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
-        return (
-            f'<!DOCTYPE html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n<body><main>\n'
-            + "\n".join(part for part in parts if part)
-            + "\n</main></body></html>\n"
+        """The page; pictures, style and script are inside."""
+        names, counts = list(self.results), list(self.results.values())
+        # One result is drawn in the strong colour, the first of several in a pale one.
+        colors = [1] if len(names) == 1 else [place % 6 for place in range(len(names))]
+        shown = self.gallery.items()
+        return render(
+            "report.html",
+            title=self.title,
+            names=names,
+            colors=colors,
+            report=self,
+            figures=_figures(names, counts, self.intervals),
+            classes=_classes(self, names, counts),
+            missing=[name for name, value in zip(self.class_names, counts[-1].iou(), strict=True) if math.isnan(value)],
+            gallery=[_card(item, reasons) for item, reasons in shown],
+            reasons=list(dict.fromkeys(reason for _, reasons in shown for reason in reasons)),
+            shown=self.gallery.summary() if shown else "",
+            failures=_failures(shown, self.class_names),
+            heat=_heat(counts[-1]),
+            matrices=[result.matrix.tolist() for result in counts],
+            numbered=len(self.class_names) <= _MAX_NUMBERED_CLASSES,
+            trimap=_trimap(self.trimaps, names, colors),
+            error_colors={"wrong": ERROR_COLORS[WRONG], "mended": ERROR_COLORS[MENDED], "spoiled": ERROR_COLORS[SPOILED]},
         )
 
 
-def _figures(report: Report) -> str:
+def _figures(names: Sequence[str], counts: Sequence[ConfusionMatrix], intervals: Intervals | None) -> list[dict]:
+    """The headline figures: value of the last result, and where there are more, of the first one and the gain."""
+    read = {
+        "Mean IoU": ConfusionMatrix.mean_iou,
+        "Pixel accuracy": ConfusionMatrix.pixel_accuracy,
+        "Mean class accuracy": ConfusionMatrix.mean_accuracy,
+    }
+    figures = [{"name": name, "value": of(counts[-1]), "first": of(counts[0])} for name, of in read.items()]
+    for figure in figures:
+        figure |= {"gain": figure["value"] - figure["first"], "interval": None, "gain_interval": None}
+    if intervals is not None:
+        figures[0] |= {"interval": _known(intervals.mean_iou.get(names[-1])), "gain_interval": _known(intervals.gain)}
+    return figures
+
+
+def _classes(report: Report, names: Sequence[str], counts: Sequence[ConfusionMatrix]) -> list[dict]:
+    """A row for every class and one for the mean: IoU by result, gain, intervals, shares."""
+    iou = np.array([result.iou() for result in counts])
+    truth, predicted = counts[-1].class_frequency(), counts[-1].predicted_frequency()
+    within = report.intervals
     rows = [
-        ("Mean IoU", ConfusionMatrix.mean_iou),
-        ("Pixel accuracy", ConfusionMatrix.pixel_accuracy),
-        ("Mean class accuracy", ConfusionMatrix.mean_accuracy),
+        {
+            "id": k, "name": name, "color": report.palette[k], "iou": iou[:, k].tolist(), "gain": iou[-1, k] - iou[0, k],
+            "intervals": [_known(within.per_class_iou[result][k]) if within and result in within.per_class_iou else None
+                          for result in names],
+            "gain_interval": _known(within.per_class_gain[k]) if within and within.per_class_gain else None,
+            "truth": truth[k], "predicted": predicted[k],
+        }
+        for k, name in enumerate(report.class_names)
+    ]  # fmt: skip
+    means = [result.mean_iou() for result in counts]
+    mean = {
+        "id": None, "name": "Mean", "iou": means, "gain": means[-1] - means[0],
+        "intervals": [_known(within.mean_iou.get(result)) if within else None for result in names],
+        "gain_interval": _known(within.gain) if within else None,
+    }  # fmt: skip
+    return [*rows, mean]
+
+
+def _known(interval: Interval | None) -> Interval | None:
+    return None if interval is None or any(end is None or math.isnan(end) for end in interval) else interval
+
+
+def _card(item: GalleryItem, reasons: Sequence[str]) -> dict:
+    scores = item.scores
+    numbers = [None if math.isnan(score) else round(score, 4) for score in scores]
+    classes = {k: [round(value, 4) for value in values] for k, values in item.class_scores().items()}
+    data = {"order": item.order, "scores": numbers, "classes": classes, "reasons": list(reasons)}
+    return {"item": item, "scores": scores, "gain": scores[-1] - scores[0], "data": data}
+
+
+def _failures(shown: Sequence[tuple[GalleryItem, list[str]]], names: Sequence[str]) -> list[dict]:
+    """The worst of the pictures shown, and what was mostly taken for what there."""
+    ranked = sorted((item.scores[-1], item.order, item) for item, _ in shown if not math.isnan(item.scores[-1]))
+    return [
+        {"item": item, "score": score, "confusions": _confusions(item.counts[-1], names)}
+        for score, _, item in ranked[:_FAILURES]
     ]
-    cards = []
-    for name, read in rows:
-        before = read(report.before)
-        if report.after is None:
-            cards.append((name, _percent(before, unit=True), ""))
-        else:
-            after = read(report.after)
-            note = f"{_percent(before)} before the CRF {_gain(after - before)}"
-            cards.append((name, _percent(after, unit=True), note))
-    cards += [(html.escape(name), html.escape(value), "") for name, value in report.figures.items()]
-    return (
-        '<div class="figures">'
-        + "".join(
-            f'<div class="card"><div class="name">{name}</div><div class="value">{value}</div><small>{note}</small></div>'
-            for name, value, note in cards
-        )
-        + "</div>"
-    )
 
 
-def _warnings(warnings: Sequence[str]) -> str:
-    return "".join(f'<div class="alarm">{html.escape(warning)}</div>' for warning in warnings)
-
-
-def _classes(report: Report) -> str:
-    before, after = report.before.iou(), None if report.after is None else report.after.iou()
-    final = report.before if report.after is None else report.after
-    truth, predicted = final.class_frequency(), final.predicted_frequency()
-    heading = "<th>IoU</th>" if after is None else "<th>Before CRF</th><th>After CRF</th><th>Gain</th>"
-    lines = [
-        f"<tr><th>Class</th>{heading}<th></th><th>Share of labels</th><th>Share of predictions</th></tr>"
+def _confusions(counts: ConfusionMatrix, names: Sequence[str]) -> list[dict]:
+    """The largest numbers off the diagonal, with their share of the true class' pixels."""
+    matrix = counts.matrix
+    total = matrix.sum(axis=1)
+    np.fill_diagonal(matrix, 0)
+    largest = np.argsort(-matrix, axis=None, kind="stable")[:_CONFUSIONS]
+    pairs = [divmod(int(place), len(names)) for place in largest]
+    return [
+        {"truth": names[i], "taken": names[j], "pixels": int(matrix[i, j]), "share": matrix[i, j] / total[i]}
+        for i, j in pairs
+        if matrix[i, j] >= max(0.01 * total[i], 1)
     ]
-    for k, name in enumerate(report.class_names):
-        values = [before[k]] if after is None else [before[k], after[k]]
-        shares = f"<td>{_percent(truth[k])}</td><td>{_percent(predicted[k])}</td>"
-        lines.append(
-            f"<tr><td>{_swatch(report.palette[k])}{html.escape(name)}</td>{_iou_cells(values)}{shares}</tr>"
-        )
-    means = (
-        [report.before.mean_iou()] if after is None else [report.before.mean_iou(), report.after.mean_iou()]
-    )
-    lines.append(f'<tr class="mean"><td>Mean</td>{_iou_cells(means)}<td></td><td></td></tr>')
-    missing = [name for name, value in zip(report.class_names, before, strict=True) if math.isnan(value)]
-    note = f" Not in this set and left out: {html.escape(', '.join(missing))}." if missing else ""
-    return (
-        "<h2>Classes</h2><p class=soft>Intersection over union in %, from one confusion matrix over the set at the pictures' "
-        f"own size; void pixels are not counted.{note}</p>"
-        f'<div class="card scroll"><table class="classes">{"".join(lines)}</table></div>'
-    )
 
 
-def _iou_cells(values: Sequence[float]) -> str:
-    cells = "".join(f"<td>{_percent(value)}</td>" for value in values)
-    if len(values) == 2:
-        cells += f"<td>{_gain(values[1] - values[0])}</td>"
-    bars = "".join(
-        f'<div class="bar{" after" if kind or len(values) == 1 else ""}" style="width:{100 * value:.1f}%"></div>'
-        for kind, value in enumerate(values)
-        if not math.isnan(value)
-    )
-    return f'{cells}<td class="bars">{bars}</td>'
-
-
-def _gallery(report: Report) -> str:
-    groups = report.gallery.groups()
-    if not groups:
-        return ""
-    legend = "".join(
-        f"<span>{_swatch(color)}{html.escape(name)}</span>"
-        for name, color in zip(report.class_names, report.palette, strict=True)
-    )
-    parts = [
-        '<h2>Pictures</h2><p class="soft">The figure beside a name is the mean IoU over the classes of that picture alone.</p>',
-        f'<div class="legend">{legend}<span><span class="swatch void"></span>void: not counted</span></div>',
-    ]
-    for heading, items in groups.items():
-        parts.append(f'<h3>{heading}</h3><div class="gallery">{"".join(map(_item, items))}</div>')
-    return "\n".join(parts)
-
-
-def _item(item: GalleryItem) -> str:
-    maps = [("picture", item.image, ""), ("truth", item.label, "map void")]
-    if item.after is None:
-        maps.append(("prediction", item.before, "map"))
-        score = _percent(item.score_before, unit=True)
-    else:
-        maps += [("before the CRF", item.before, "map"), ("after the CRF", item.after, "map")]
-        gain = _gain(item.score_after - item.score_before)
-        score = f"{_percent(item.score_before)} → {_percent(item.score_after, unit=True)} {gain}"
-    figures = "".join(
-        f'<figure><img class="{kind}" src="{uri}" alt="{name} of {html.escape(item.id)}">'
-        f"<figcaption>{name}</figcaption></figure>"
-        for name, uri, kind in maps
-    )
-    return (
-        f'<figure class="item"><figcaption><b>{html.escape(item.id)}</b><span>{score}</span></figcaption>'
-        f'<div class="maps" style="--columns:{len(maps)}">{figures}</div></figure>'
-    )
-
-
-def _confusion(report: Report) -> str:
-    final = report.before if report.after is None else report.after
-    matrix = final.matrix.astype(float)
+def _heat(counts: ConfusionMatrix) -> list[list[float]]:
+    """Shares of each true class' pixels by predicted class; the page's script makes the other normalisations of the counts."""
+    matrix = counts.matrix.astype(float)
     total = matrix.sum(axis=1, keepdims=True)
-    shares = np.divide(matrix, total, out=np.zeros_like(matrix), where=total > 0)
-    numbered = len(matrix) <= _MAX_NUMBERED_CLASSES
-    names = [html.escape(name) for name in report.class_names]
-    rows = []
-    for k, name in enumerate(names):
-        cells = "".join(
-            _heat_cell(shares[k, j], k == j, f"{name} taken for {names[j]}", numbered)
-            for j in range(len(names))
-        )
-        rows.append(f"<tr><th>{_swatch(report.palette[k])}{name}</th>{cells}</tr>")
-    top = "".join(f"<th><div>{name}</div></th>" for name in names)
-    when = "" if report.after is None else " After the CRF."
-    return (
-        '<h2>What is taken for what</h2><p class="soft">Each row is a true class and shows, in %, what its pixels were '
-        f"predicted as; a good row is blue on the diagonal only.{when}</p>"
-        f'<div class="card scroll"><table class="heat" style="--cell:{38 if numbered else 15}px">'
-        f"<thead><tr><th></th>{top}</tr></thead>{''.join(rows)}</table></div>"
-    )
+    return np.divide(matrix, total, out=np.zeros_like(matrix), where=total > 0).tolist()
 
 
-def _heat_cell(share: float, hit: bool, title: str, numbered: bool) -> str:
-    text = f"{100 * share:.0f}" if numbered and share >= 0.005 else ""
-    strong = " strong" if share > 0.45 else ""
-    # The square root makes small confusions visible.
-    return (
-        f'<td class="{"hit" if hit else "miss"}{strong}" style="--share:{100 * math.sqrt(share):.0f}%" '
-        f'title="{title}: {100 * share:.2f} %">{text}</td>'
-    )
-
-
-def _settings(settings: Mapping[str, object]) -> str:
-    if not settings:
-        return ""
-    rows = "".join(
-        f"<tr><td>{html.escape(str(name))}</td><td>{html.escape(str(value))}</td></tr>"
-        for name, value in settings.items()
-    )
-    return f'<details open><summary>Settings</summary><table class="settings">{rows}</table></details>'
-
-
-def _swatch(color: tuple[int, int, int]) -> str:
-    return '<span class="swatch" style="background:rgb({},{},{})"></span>'.format(*map(int, color))
-
-
-def _percent(value: float, unit: bool = False) -> str:
-    if math.isnan(value):
-        return "–"
-    return f"{100 * value:.1f}" + ("<i>%</i>" if unit else "")
-
-
-def _gain(value: float) -> str:
-    if math.isnan(value):
-        return "–"
-    kind = "good" if value >= 0.0005 else "bad" if value <= -0.0005 else "soft"
-    return f'<span class="{kind}">{100 * value:+.1f}</span>'.replace("-", "−")
+def _trimap(trimaps: Mapping[str, TrimapCurve], names: Sequence[str], colors: Sequence[int]) -> dict | None:
+    if not trimaps:
+        return None
+    known, others = dict(zip(names, colors, strict=True)), iter(range(2, len(trimaps) + 2))
+    lines = []
+    for name, curve in trimaps.items():
+        color = known[name] if name in known else next(others) % 6
+        percent = [100 * value for value in curve.mean_iou()]
+        lines.append(Line(name if len(trimaps) > 1 else "", range(len(percent)), percent, color))
+    how = _BANDS[next(iter(trimaps.values())).definition]
+    return {"chart": Chart("Mean IoU, %, by width in pixels", lines, from_zero=False), "how": how}

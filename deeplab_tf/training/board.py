@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from deeplab_tf.datasets.colors import color_table
 from deeplab_tf.layers.resize import resize_align_corners
 
 _PICTURES = 2  # of a batch
@@ -27,8 +28,7 @@ class Board:
     """
 
     def __init__(self, folder: pathlib.Path, palette):
-        self.colors = np.zeros((256, 3), np.uint8)  # what has no colour, void too, is black
-        self.colors[: len(palette)] = palette
+        self.colors = color_table(palette)
         self._writer = tf.summary.create_file_writer(str(folder))
 
     def close(self) -> None:

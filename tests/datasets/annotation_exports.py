@@ -170,10 +170,12 @@ def label_studio(folder, names=("a", "b")):
         {"id": "p", "type": "polygonlabels", "value": {
             "points": [[x * percent_x, y * percent_y] for x, y in ELL], "closed": True, "polygonlabels": ["dog"]}},
         {"id": "b", "type": "brush", "value": {"format": "rle", "rle": brush_stream(soft.ravel().tolist())}},
-        {"id": "b", "type": "labels", "value": {"format": "rle", "rle": brush_stream(soft.ravel().tolist()), "labels": ["tree"]}},
+        {"id": "b", "type": "labels",
+         "value": {"format": "rle", "rle": brush_stream(soft.ravel().tolist()), "labels": ["tree"]}},
     ]  # fmt: skip
     choice = {"type": "choices", "value": {"choices": ["indoors"]}, "id": "c"}  # said of the whole picture
-    annotation = {"id": 1, "was_cancelled": False, "ground_truth": False, "result": [shared | one for one in results] + [choice]}
+    results = [shared | one for one in results] + [choice]
+    annotation = {"id": 1, "was_cancelled": False, "ground_truth": False, "result": results}
     skipped = {"id": 2, "was_cancelled": True, "result": []}
     tasks = [{"id": k, "data": {"image": f"/data/upload/3/0f1e2d3c-{name}.jpg"}, "annotations": [skipped, annotation],
               "predictions": []} for k, name in enumerate(names)]  # fmt: skip

@@ -162,8 +162,8 @@ def test_duplicates_within_and_between_splits(folder):
     assert any("looks the same as" in text and "p1.jpg" in text for text in texts)
     page = root.parent / "page.html"
     check_page.write_page(check(folder), page)
-    assert page.read_text().count("val: p7<div class=fault>id &#x27;p7&#x27; stands more") == 2
-    assert page.read_text().count("<div class=fault>looks the same as") == 2
+    assert page.read_text().count('val: p7<div class="bad">id &#39;p7&#39; stands more') == 2
+    assert page.read_text().count('<div class="bad">looks the same as') == 2
 
 
 def test_colours_of_no_class_are_listed_and_never_made_void(folder, tmp_path):
