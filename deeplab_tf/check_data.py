@@ -4,8 +4,8 @@
         [--fix=NEWDIR [--mapping=1:0,2:1,200:void]]
 
 Prints one line "FILE: finding" each on stdout; progress, the number of findings and the class frequencies on stderr. --fix
-writes a repaired copy; values that the label table does not hold get an id by --mapping alone (what they may be meant as is
-printed), without it masks with such values are left out. Exit code 0: clean; 2: findings (or wrong flags).
+writes a repaired copy; values that the label table does not hold become void there, or what --mapping says (what they may be
+meant as is printed). Exit code 0: clean; 2: findings (or wrong flags).
 """
 
 import pathlib
@@ -29,7 +29,7 @@ def define(flags):
     absl_flags.DEFINE_string("page", None, "HTML page to write, with overlays to look at", flag_values=flags)
     absl_flags.DEFINE_string("fix", None, "new folder for a repaired copy", flag_values=flags)
     absl_flags.DEFINE_list(
-        "mapping", None, "for --fix: VALUE:ID pairs, what values outside the label table are; ID void, VALUE rest go too",
+        "mapping", None, "for --fix: VALUE:ID pairs, what values in masks are meant as; ID may be void",
         flag_values=flags)
 
 

@@ -22,7 +22,7 @@ _MOST_COLORS = 20  # that a finding lists
 
 @dataclasses.dataclass(frozen=True)
 class CheckReport:
-    """All findings; `mapping` is the proposal for values that the label table does not hold (value -> train id)."""
+    """All findings; `mapping` is a guess at values that the label table does not hold (value -> train id)."""
 
     spec: DatasetSpec
     checked: dict[str, list[Checked]]
@@ -39,6 +39,8 @@ class CheckReport:
     def notes(self) -> list[str]:
         """What is nobody's mistake, but spoils a training on the first split or flatters an evaluation on another."""
         (train, first), *others = self.checked.items()
+        if not train.startswith("train"):
+            return []
         said = foresight.rare_classes(_frequencies(self.spec, first), len(first))
         for split, members in others:
             said += foresight.shared_sequences(_thumbnails(first, "id"), _thumbnails(members, "id"), train, split)
@@ -74,8 +76,9 @@ def check_data(
     findings += unnamed_colors(spec, everything, data_dir)
     lonely = (mask for split in splits for mask in masks_without_pictures(spec, data_dir, split))
     findings += [Finding(mask, "a mask without a picture of that name; it is not used") for mask in lonely]
-    if mapping:
-        findings.append(Finding(os.fspath(data_dir), proposal(spec, everything, mapping)))
+    unknown = proposal(spec, everything, mapping)
+    if unknown:
+        findings.append(Finding(os.fspath(data_dir), unknown))
     return CheckReport(spec, checked, tuple(findings), mapping)
 
 

@@ -57,16 +57,17 @@ def foresee(
 
 def rare_classes(frequencies: statistics.ClassFrequencies, pictures: int, ignored: Collection[int] = ()) -> list[str]:
     """Classes that none of the pictures holds, or fewer than five and not all of them."""
+    counts = {k: int(count) for k, count in enumerate(frequencies.pictures) if k not in ignored}
+    none = [k for k, count in counts.items() if count == 0]
+    few = {frequencies.names[k]: count for k, count in counts.items() if 0 < count < min(_FEW_PICTURES, pictures)}
     said = []
-    for train_id, (name, count) in enumerate(zip(frequencies.names, frequencies.pictures, strict=True)):
-        if train_id in ignored or count >= min(_FEW_PICTURES, pictures):
-            continue
-        if count == 0:
-            said.append(f"{name}: no training picture holds it, so it can only score 0; add pictures, or leave the class out "
-                        f"with --ignore_classes={train_id}.")
-        else:
-            held = "only one training picture holds it" if count == 1 else f"only {count} training pictures hold it"
-            said.append(f"{name}: {held}, so what is learned is how it looks there; add pictures of it.")
+    if none:
+        names, flag = ", ".join(frequencies.names[k] for k in none), ",".join(map(str, [*ignored, *none]))
+        said.append(f"no training picture holds {names}, which can only score 0; add pictures, or leave them out with "
+                    f"--ignore_classes={flag}.")
+    if few:
+        listed = ", ".join(f"{name} ({count})" for name, count in few.items())
+        said.append(f"few training pictures hold {listed}: what is learned is how they look there; add pictures of them.")
     return said
 
 
@@ -76,12 +77,15 @@ def seldom_in_crops(
     """Classes that hardly any crop will hold, of those that the masks hold at all."""
     shares = np.mean([crop_shares(label, len(names), crop_size) for label in labels], axis=0)
     present = np.sum([np.bincount(label.ravel(), minlength=256)[: len(names)] for label in labels], axis=0) > 0
-    return [
-        f"{name}: {share:.2%} of the crops of {crop_size} pixels will hold it, so it is hardly ever trained; take a larger "
-        "--crop_size or --class_weights=median_frequency, or add pictures of it."
+    seldom = [
+        f"{name} ({share:.2%})"
         for train_id, (name, share) in enumerate(zip(names, shares, strict=True))
         if present[train_id] and share < _SELDOM and train_id not in ignored
     ]
+    if not seldom:
+        return []
+    return [f"hardly any crop of {crop_size} pixels will hold {', '.join(seldom)}, which are then hardly trained; take a "
+            "larger --crop_size or --class_weights=median_frequency, or add pictures of them."]
 
 
 def crop_shares(label: np.ndarray, num_classes: int, crop_size: int) -> np.ndarray:

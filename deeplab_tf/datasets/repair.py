@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from deeplab_tf.datasets.checks import CheckReport
 from deeplab_tf.datasets.colors import mask_colors
 from deeplab_tf.datasets.label_tables import Label
-from deeplab_tf.datasets.mapping import complete
+from deeplab_tf.datasets.mapping import unknown_values
 from deeplab_tf.datasets.masks import read_mask_values
 from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.sample_check import Checked, Finding, count_values, hex_color, known_values, palette_disagrees
@@ -39,20 +39,21 @@ class Repaired:
 
 
 def write_repaired(
-    report: CheckReport, data_dir: str | os.PathLike, out: str | os.PathLike, mapping: Mapping[int | str, int] | None = None
+    report: CheckReport, data_dir: str | os.PathLike, out: str | os.PathLike, mapping: Mapping[int, int] | None = None
 ) -> Repaired:
     """Writes out/images, out/masks and out/SPLIT.txt with all that can be mended.
 
-    A file without a finding is copied byte for byte. Mended: EXIF orientation, CMYK, 16 bits, palettes in another order,
-    values that `mapping` names, ids listed twice (the first stays). Left out: what does not decode, masks unlike their
-    picture in size, and masks with values or colours that nothing says the meaning of.
+    A file without a finding is copied byte for byte. Mended: EXIF orientation, CMYK, 16 bits, palettes in another order, ids
+    listed twice (the first stays); values that the label table does not hold become what `mapping` says, or void. Ids that it
+    holds stay unless `mapping` names them. Left out: what does not decode, masks unlike their picture in size, and masks with
+    colours that are no class.
 
     Args:
       report: of the check.
       data_dir: the folder that was checked.
       out: a new or empty folder.
-      mapping: value -> train id, as `mapping.parse_mapping` gives it. Where a class has 255 and nothing is void yet, void
-        becomes a value that no mask holds, and the copy's labels.txt says it.
+      mapping: value -> train id, as `mapping.parse_mapping` gives it. Where a class has 255 and nothing is void yet, void gets
+        a value of no class, and the copy's labels.txt says which.
 
     Raises:
       UserError: `out` is not empty or cannot be written, no value is free for void, or a split keeps no picture; nothing is
@@ -60,8 +61,10 @@ def write_repaired(
     """
     check_target(data_dir, out)
     out, labels = pathlib.Path(out).resolve(), pathlib.Path(data_dir) / "labels.txt"
-    mapping = complete(mapping or {}, report.spec, (one for members in report.checked.values() for one in members))
-    spec, done = _with_void(report, mapping), False
+    everything = [one for members in report.checked.values() for one in members]
+    unknown = dict.fromkeys(unknown_values(report.spec, everything), report.spec.ignore_label)
+    mapping = unknown | dict(mapping or {})
+    spec, done = _with_void(report.spec, mapping), False
     copy = _Copy(spec, mapping, out)
     try:
         for split, members in report.checked.items():
@@ -89,16 +92,13 @@ def check_target(data_dir: str | os.PathLike, out: str | os.PathLike) -> None:
         raise UserError(f"--fix={out}: not empty, expected a new folder for the repaired copy.")
 
 
-def _with_void(report: CheckReport, mapping: dict[int, int]) -> DatasetSpec:
+def _with_void(spec: DatasetSpec, mapping: dict[int, int]) -> DatasetSpec:
     """The label table of the copy: with a value for void where the mapping makes void and the table has none."""
-    spec = report.spec
     if spec.void_id is not None or spec.ignore_label not in mapping.values():
         return spec
-    found = {value for members in report.checked.values() for one in members for value in one.values}
-    taken = (found - set(mapping)) | set(spec.train_id_of)  # what is mapped goes, what is not must not turn void unseen
-    free = next((value for value in range(254, -1, -1) if value not in taken), None)
+    free = next((value for value in range(254, -1, -1) if value not in spec.train_id_of), None)
     if free is None:
-        raise UserError("--mapping: void has no value, as a class has 255 and masks hold all others; name one in labels.txt.")
+        raise UserError("--fix: void has no value left, as classes have 0 to 255; name a larger one in labels.txt.")
     return dataclasses.replace(spec, labels=(*spec.labels, Label("void", free, spec.ignore_label, spec.void_color)))
 
 
@@ -165,7 +165,8 @@ class _Copy:
         return _has_finding(one, mask) or bool(self.mapping.keys() & one.values) or mask.endswith("TrainIds.png")
 
     def _count_void(self, one: Checked) -> None:
-        made = sum(one.values[value] for value, train_id in self.mapping.items() if train_id == self.spec.ignore_label)
+        void = {value for value, train_id in self.mapping.items() if train_id == self.spec.ignore_label}
+        made = sum(one.values[value] for value in void - {self.spec.void_id})
         self.result.void_pixels += made
         self.result.void_masks += made > 0
 
@@ -194,9 +195,10 @@ def _upright(path: str) -> np.ndarray:
 def mended_label(spec: DatasetSpec, path: str, mapping: Mapping[int, int]) -> np.ndarray:
     """uint8 [height, width] train ids of a mask that may not keep to the label table.
 
+    Values that neither the table nor the mapping knows become void.
+
     Raises:
-      ValueError: it holds a colour that is no class, or a value that neither the table nor the mapping knows: nothing says
-        what it was meant to be.
+      ValueError: it holds a colour that is no class: nothing says what it was meant to be.
     """
     values = read_mask_values(path)
     if values.ndim == 2 and palette_disagrees(spec, path):
@@ -204,12 +206,8 @@ def mended_label(spec: DatasetSpec, path: str, mapping: Mapping[int, int]) -> np
             values = np.asarray(image.convert("RGB"))
     if values.ndim == 3:
         return _label_of_colors(spec, path, values)
-    known = known_values(spec, path) | dict(mapping)
-    unknown = sorted(set(count_values(values)) - set(known))
-    if unknown:
-        raise ValueError(f"{path}: id {unknown[0]} is no class, --mapping={unknown[0]}:ID says what it is")
     table = np.full(65536, spec.ignore_label, np.uint8)
-    for value, train_id in known.items():
+    for value, train_id in (known_values(spec, path) | dict(mapping)).items():
         table[value] = train_id
     return table[values]
 

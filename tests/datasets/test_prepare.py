@@ -95,7 +95,8 @@ def test_nothing_made_from_one_source_passes_for_anothers(tmp_path):
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     runner.prepare("coco", [a], out, workers=1)  # a second run changes nothing
     for name, source in (("coco_voc", a), ("coco", coco_of(tmp_path / "b", wide)), ("coco", coco_of(a, wide))):
-        with pytest.raises(UserError, match=rf"{out}: holds coco from {a}/.*, got {name} from .*; choose a new folder"):
+        told = f" from {a}/.*, which is not what the sources given hold" if name == "coco" else ", got coco_voc"
+        with pytest.raises(UserError, match=rf"{out}: holds coco{told}; choose a new folder"):
             runner.prepare(name, [source], out, workers=1)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     (out / "made_from.json").unlink()

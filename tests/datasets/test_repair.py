@@ -1,6 +1,7 @@
 """Repaired copies: what was right stays what it was, unknown values become what the user says, and nothing else."""
 
 import itertools
+import pathlib
 import re
 import shutil
 
@@ -50,12 +51,11 @@ def masks_of(values, labels):
     [
         ((0, 128, 200), "a\nb\nc\n", {128: 1, 200: 2}),
         ((1, 2, 3, 255), "a\nb\nc\n", {1: 0, 2: 1, 3: 2}),
-        ((0, 1, 9, 7), "a\nb\nc\n", {7: 255, 9: 255}),
+        ((0, 1, 9, 7), "a\nb\nc\n", {}),
         ((0, 1, 5), "a\nb\nc\n", {5: 2}),  # 0 and 1 are right
         ((0, 2, 9), "a\nb\nc\n", {9: 1}),
-        ((0, 1, 2, 9), "a\nb\nc\n", {9: 255}),  # as many values as classes and void
-        ((0, 128, 255), "0: membrane\n255: cell\n", {128: 255}),  # both classes are there
-        ((0, 1, 2), "a\nb\nc\n", {}),
+        ((0, 1, 2, 9), "a\nb\nc\n", {}),  # as many values as classes and void
+        ((0, 128, 255), "0: membrane\n255: cell\n", {}),  # both classes are there
     ],
 )
 def test_a_proposal_moves_no_known_id_but_where_all_are_one_too_high(folder, values, labels, expected):
@@ -63,28 +63,40 @@ def test_a_proposal_moves_no_known_id_but_where_all_are_one_too_high(folder, val
     masks_of(values, labels)(root)
     report = check(root)
     assert report.mapping == expected
-    said = [finding.text for finding in report.findings if finding.file == str(root)]
-    assert len(said) == bool(expected)
-    for value in expected:
+    (said,) = [finding.text for finding in report.findings if finding.file == str(root)]
+    for value in set(values) - set(report.spec.train_id_of):
         pixels = sum(int((read_mask_values(path) == value).sum()) for path in root.glob("masks/*/*.png"))
-        assert f"{value} (pixels: {pixels:,}, masks: 9) -> " in said[0]
+        assert f"{value} (pixels: {pixels:,}, masks: 9)" in said
     if expected:
-        proposed = re.search(r"--mapping=(\S+)", said[0])[1].split(",")
+        proposed = re.search(r"--mapping=(\S+)", said)[1].split(",")
         assert mapping.parse_mapping(report.spec, proposed) == expected  # what is printed is what may be given
-        assert ("one too high" in said[0]) == (values == (1, 2, 3, 255))
 
 
-def test_without_a_mapping_nothing_is_renumbered(folder, tmp_path):
+@pytest.mark.parametrize(
+    "values, labels", [((0, 1, 5), "a\nb\nc\n"), ((0, 128, 255), "0: a\n255: b\n"), ((1, 2, 3), "a\nb\nc\n")]
+)
+def test_without_a_mapping_nothing_is_renumbered(folder, tmp_path, values, labels):
     root, spec = folder
-    change(root / "masks/train/p2.png", lambda ids: np.where(ids == 2, 77, ids))
-    before = contents(root)
+    before, masks = contents(root), root.glob("masks/train/p[23].png")
+    for path in masks:
+        change(path, lambda ids: np.array(values)[np.arange(ids.size).reshape(ids.shape) % len(values)])
+    (root / "labels.txt").write_text(labels)
+    for path in root.glob("masks/*/p[0145678].png"):
+        change(path, lambda ids: ids // 2 % 2 * values[-1 if 255 in values else 1])  # the rest holds two that are known
+    spoilt, spec = contents(root), specs.get_dataset("folder", root)
     done = fix(root, tmp_path / "fix")
-    assert str(done) == "8 pictures kept, 1 left out" and "id 77 is no class, --mapping=77:ID" in done.left_out[0].text
-    assert contents(root) == before
+    assert done.kept == 9 and done.left_out == [] and done.void_masks == 2 and contents(root) == spoilt != before
     copy = contents(tmp_path / "fix")
-    kept = {path: data for path, data in before.items() if path.stem != "p2"}
-    assert {path: copy[path] for path in kept} == kept  # byte for byte
-    assert set(copy) - set(kept) == {path.relative_to(root) for path in (root / "train.txt", root / "val.txt")}
+    assert {path for path in spoilt if copy[path] != spoilt[path]} - {pathlib.Path("labels.txt")} == {
+        pathlib.Path("masks/train/p2.png"), pathlib.Path("masks/train/p3.png")}  # all else byte for byte
+    report, void = check(tmp_path / "fix"), 0
+    for name in ("p2", "p3"):
+        was, now = (read_mask_values(place / f"masks/train/{name}.png") for place in (root, tmp_path / "fix"))
+        known = np.isin(was, list(spec.train_id_of))
+        assert np.array_equal(was[known], now[known]) and set(now[~known]) == {report.spec.void_id}
+        void += (~known).sum()
+    assert done.void_pixels == void == report.frequencies().void > 1000  # the second check counts them
+    assert not any("label table" in str(finding) for finding in report.findings)
 
 
 def test_a_mapping_given_is_applied_at_once_to_all_values(folder, tmp_path):
@@ -110,7 +122,7 @@ def test_a_repaired_copy_is_clean_and_the_original_untouched(folder, tmp_path):
     change(root / "masks/train/p2.png", lambda ids: np.where(ids == 2, 77, ids))
     (root / "images/train/p4.jpg").write_bytes(b"")
     before = contents(root)
-    done = fix(root, tmp_path / "fix", "77:void")
+    done = fix(root, tmp_path / "fix")
     assert [finding.file for finding in done.left_out] == [str(root / "images/train/p4.jpg")]
     assert (done.void_pixels, done.void_masks) == ((label == 2).sum(), 1) and contents(root) == before
     report = check(tmp_path / "fix")
@@ -138,8 +150,9 @@ def test_void_is_never_a_class(folder, tmp_path):
     small = interpolated_membranes(root)
     wrong = int(((small > 0) & (small < 255)).sum())
     said = [finding.text for finding in check(root).findings]
-    assert wrong > 80 and any("-> void" in text for text in said) and any("interpolated" in text for text in said)
-    done = fix(root, tmp_path / "fix", "rest:void")
+    assert wrong > 80 and any("interpolated" in text for text in said)
+    assert any("--fix=NEWDIR makes them void, or" in text for text in said)
+    done = fix(root, tmp_path / "fix")
     assert str(done) == f"9 pictures kept, 0 left out, {wrong} pixels of 1 masks made void"
     assert (tmp_path / "fix/labels.txt").read_text() == "0: membrane\n255: cell\n254: void\n"
     report = check(tmp_path / "fix")
@@ -149,19 +162,10 @@ def test_void_is_never_a_class(folder, tmp_path):
     assert np.array_equal(values, np.where((small > 0) & (small < 255), 254, small))
 
 
-def test_a_value_that_no_mapping_names_does_not_turn_void_unseen(folder, tmp_path):
-    root, _ = folder
-    interpolated_membranes(root)
-    change(root / "masks/train/p5.png", lambda ids: np.where(ids == 0, 254, ids))
-    change(root / "masks/train/p3.png", lambda ids: np.where((ids > 0) & (ids < 255), 128, ids))
-    done = fix(root, tmp_path / "fix", "128:void")
-    assert len(done.left_out) == 1 and "id 254 is no class" in done.left_out[0].text
-    assert (tmp_path / "fix/labels.txt").read_text().endswith("\n253: void\n")
-
-
 def test_a_copy_without_pictures_is_refused(folder, tmp_path):
     root, _ = folder
-    masks_of((7, 9, 11, 12), "a\nb\nc\n")(root)
+    for path in root.glob("images/train/*"):
+        path.write_bytes(b"")
     with pytest.raises(UserError, match="no picture of split 'train' could be kept"):
         fix(root, tmp_path / "fix")
     assert not (tmp_path / "fix").exists()
@@ -201,7 +205,8 @@ def test_the_door(folder, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         flags.run(check_data.main, check_data.define, arguments)
     printed = capsys.readouterr()
-    assert "--fix: 9 pictures kept, 0 left out\n" in printed.err and "--mapping=77:void applies it" in printed.out
+    assert "--fix: 9 pictures kept, 0 left out\n" in printed.err
+    assert "--fix=NEWDIR makes them void, or with --mapping=" in printed.out
     flags.run(check_data.main, check_data.define, [*arguments[:2], f"--data_dir={tmp_path}/fix"])  # clean
 
 
@@ -219,7 +224,7 @@ def test_real_membranes(test_data, tmp_path):
         Image.fromarray(mask).save(root / f"masks/train/{number}.png")
     spec = specs.get_dataset("folder", root)
     report = checks.check_data(spec, root, ["train"])
-    done = repair.write_repaired(report, root, tmp_path / "fix", mapping.parse_mapping(spec, ["rest:void"]))
+    done = repair.write_repaired(report, root, tmp_path / "fix")
     before, after = (read_mask_values(tmp_path / f"{name}/masks/train/1.png") for name in ("data", "fix"))
     right = (before == 0) | (before == 255)
     assert done.kept == 3 and done.void_pixels == (~right).sum() > 10000

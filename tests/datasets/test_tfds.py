@@ -180,7 +180,7 @@ def test_a_split_with_a_wrong_file_is_never_left_out(tmp_path, capsys):
     before = {path: path.read_bytes() for path in tmp_path.glob("records/**/*") if path.is_file()}
     assert builders.write_records("voc2012", tmp_path / "voc", tmp_path / "records") == directory
     shutil.copytree(tmp_path / "voc", tmp_path / "other")
-    with pytest.raises(UserError, match="holds voc2012 from .*voc, got voc2012 from .*other; choose a new folder"):
+    with pytest.raises(UserError, match="holds voc2012 from .*voc, which is not what the sources given hold; choose"):
         builders.write_records("voc2012", tmp_path / "other", tmp_path / "records")
     write_example("voc2012", tmp_path / "voc")  # train is there now
     with pytest.raises(UserError, match="holds 0 records of split 'train', the source has 2 pictures now"):

@@ -29,9 +29,13 @@ def claim_inputs(out: pathlib.Path, name: str, inputs: list[str], holds: bool) -
     if before is None and holds:
         raise UserError(f"{out}: holds data, but no {NAME} that says what they were made from; choose a new folder, or delete "
                         "this one.")
-    if before is not None and (before.get("dataset") != name or not set(before.get("inputs", ())) <= set(inputs)):
-        made = f"{before.get('dataset')} from {', '.join(before.get('inputs', ()))}"
-        raise UserError(f"{out}: holds {made}, got {name} from {', '.join(inputs)}; choose a new folder, or delete this one.")
+    before = before or {"dataset": name, "inputs": []}
+    if before["dataset"] != name:
+        raise UserError(f"{out}: holds {before['dataset']}, got {name}; choose a new folder, or delete this one.")
+    others = sorted(set(before["inputs"]) - set(inputs))
+    if others:
+        raise UserError(f"{out}: holds {name} from {', '.join(others)}, which is not what the sources given hold; choose a new "
+                        "folder, or delete this one.")
     make_folder(out)
     with replacing(out / NAME) as partial:
         partial.write_text(json.dumps({"dataset": name, "inputs": inputs}, indent=1) + "\n", encoding="utf-8")
@@ -47,8 +51,9 @@ def _inputs(tasks: Collection[Task]) -> list[str]:
 
 def _read(path: pathlib.Path) -> dict | None:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        made = json.loads(path.read_text(encoding="utf-8"))
+        return {"dataset": made["dataset"], "inputs": list(made["inputs"])}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path}: cannot be read ({error}), expected a note of the sources; choose a new folder.") from error
