@@ -6,7 +6,6 @@ import os
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.whole_files import replacing, unwritable
@@ -73,6 +72,7 @@ def write_heat_map(path: str | os.PathLike, rows) -> None:
     Cells run from dark (lowest) to bright (highest); those in brackets were dropped before all pictures were seen, grey
     ones were not tried. The picture says so itself.
     """
+    from PIL import Image, ImageDraw
     best = {}
     for row in rows:
         cell = row.setting[1:]
@@ -102,7 +102,7 @@ def write_heat_map(path: str | os.PathLike, rows) -> None:
         picture.save(partial, format="PNG")
 
 
-def _draw_cell(draw: ImageDraw.ImageDraw, left: int, top: int, row, most: int, low: float, high: float) -> None:
+def _draw_cell(draw, left: int, top: int, row, most: int, low: float, high: float) -> None:
     box = [left, top, left + CELL[0] - 2, top + CELL[1] - 2]
     if row is None:
         draw.rectangle(box, fill=UNTRIED)
