@@ -30,7 +30,7 @@ def define(flags):
     absl_flags.DEFINE_string("certainty", None, "how far labels are trusted, 0..1; for maps: of their best classes, none: "
                              "take their values; default: masks 0.9, maps the preset's", flag_values=flags)
     absl_flags.DEFINE_string("unsure", "255", "id of pixels without a label in all masks, or none", flag_values=flags)
-    absl_flags.DEFINE_integer("window", 2048, "larger pictures are cut into windows of so many pixels a side",
+    absl_flags.DEFINE_integer("window", 1024, "pictures with a longer side are cut into windows of so many pixels a side",
                               flag_values=flags)
     absl_flags.DEFINE_integer("halo", 128, "of which so many at each side are context", flag_values=flags)
     absl_flags.DEFINE_integer("threads", None, "windows in work at once; default: all processors", lower_bound=1,
