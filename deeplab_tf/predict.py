@@ -7,7 +7,8 @@ format that Pillow opens, and videos (extra `video`), of which an overlay video 
 
 --write says which files: labels (NAME_labels.png, the grey level is the id), palette (NAME.png, the index is the id, in the
 data set's colours), overlay (NAME_overlay.jpg), probabilities (NAME_probabilities.npy, float16), confidence
-(NAME_confidence.png), coco_rle (NAME_coco.json), shares (shares.csv and shares.json: the area of every class in every picture).
+(NAME_confidence.png), shares (shares.csv and shares.json: the area of every class in every picture); and for annotation tools
+coco_rle (NAME_coco.json, coco.json of all pictures), coco_polygons, label_studio, cvat (likewise) and labelme (NAME.json).
 The ids are the network's, 0 to classes - 1; --label_ids writes the data set's own (of Cityscapes the labelIds that its server
 wants). A picture that cannot be read is told of at the end, with exit code 2; the same command again does what is missing.
 """

@@ -161,6 +161,7 @@ def label_studio(folder, names=("a", "b")):
     soft = np.zeros((HEIGHT, WIDTH, 4), int)
     soft[..., :3] = np.where(tree, 200, 0)[..., None]
     soft[..., 3] = tree * np.random.default_rng(0).integers(1, 256, tree.shape)  # the edge of a brush is not opaque
+    stream = brush_stream(soft.ravel().tolist())
     percent_x, percent_y = 100 / WIDTH, 100 / HEIGHT
     shared = {"to_name": "image", "from_name": "label", "original_width": WIDTH, "original_height": HEIGHT, "image_rotation": 0}
     results = [
@@ -169,12 +170,11 @@ def label_studio(folder, names=("a", "b")):
             "height": (BOX[3] - BOX[1]) * percent_y, "rotation": 0, "rectanglelabels": ["cat"]}},
         {"id": "p", "type": "polygonlabels", "value": {
             "points": [[x * percent_x, y * percent_y] for x, y in ELL], "closed": True, "polygonlabels": ["dog"]}},
-        {"id": "b", "type": "brush", "value": {"format": "rle", "rle": brush_stream(soft.ravel().tolist())}},
-        {"id": "b", "type": "labels",
-         "value": {"format": "rle", "rle": brush_stream(soft.ravel().tolist()), "labels": ["tree"]}},
+        {"id": "b", "type": "brush", "value": {"format": "rle", "rle": stream}},
+        {"id": "b", "type": "labels", "value": {"format": "rle", "rle": stream, "labels": ["tree"]}},
     ]  # fmt: skip
     choice = {"type": "choices", "value": {"choices": ["indoors"]}, "id": "c"}  # said of the whole picture
-    results = [shared | one for one in results] + [choice]
+    results = [*(shared | one for one in results), choice]
     annotation = {"id": 1, "was_cancelled": False, "ground_truth": False, "result": results}
     skipped = {"id": 2, "was_cancelled": True, "result": []}
     tasks = [{"id": k, "data": {"image": f"/data/upload/3/0f1e2d3c-{name}.jpg"}, "annotations": [skipped, annotation],
