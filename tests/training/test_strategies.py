@@ -16,8 +16,9 @@ from deeplab_tf.weights.npz import write_npz
 from tests.training.trainer import finish, start
 
 STEPS = 12
-# A net without dropout, whose masks differ between devices; it has weights, so that its batch norm is frozen. An ignored class makes the shares' valid positions uneven;
-# padding would as well, but its flat areas are ties for max pooling, which rounding decides.
+# A net without dropout, whose masks differ between devices; it has weights, so that its batch norm is frozen. An ignored class
+# makes the shares' valid positions uneven; padding would as well, but its flat areas are ties for max pooling, which rounding
+# decides.
 FLAGS = ["--model=resnet50_aspp", "--dataset=miniature", "--width=0.06", "--crop_size=65", "--batch_size=4", "--iter_size=2",
          f"--steps={STEPS}", "--save_every=2", "--log_every=1", "--base_learning_rate=1e-4", "--ignore_classes=0"]
 
