@@ -138,3 +138,25 @@ def test_refuses_to_add_unlike_matrices_and_unknown_conventions():
         ConfusionMatrix(0)
     with pytest.raises(ValueError, match="integers"):
         ConfusionMatrix.from_matrix(np.eye(2))
+
+
+def test_ignored_classes_are_void_but_predicting_them_is_a_mistake():
+    """Equal to labels of these classes turned void; their column still counts against the others; the mean leaves them out."""
+    random = np.random.default_rng(8)
+    labels, predictions = random.integers(0, 5, (2, 40, 30))
+    voided = np.where(np.isin(labels, (1, 3)), 255, labels)
+    all_of_it, expected = ConfusionMatrix(5), ConfusionMatrix(5)
+    all_of_it.update(labels, predictions)
+    expected.update(voided, predictions)
+    found = all_of_it.ignoring((3, 1))
+    assert np.array_equal(found.matrix, expected.matrix) and not np.array_equal(found.matrix, all_of_it.matrix)
+    assert np.array_equal(np.isnan(found.iou()), [False, True, False, True, False])
+    kept = [0, 2, 4]
+    assert np.array_equal(found.iou()[kept], expected.iou()[kept])
+    assert found.mean_iou() == found.mean_iou("one") == pytest.approx(expected.iou()[kept].mean())
+    assert found.pixel_accuracy() == expected.pixel_accuracy() and expected.mean_iou() < found.mean_iou()
+    found.update(labels, predictions)
+    assert np.array_equal(found.matrix, 2 * expected.matrix)
+    assert (found + found).ignored_classes == (1, 3)
+    with pytest.raises(ValueError, match="ignored"):
+        found + expected

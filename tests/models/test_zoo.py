@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.models.deeplab import build_model
+from deeplab_tf.models.deeplab import build_model, features
 from deeplab_tf.models.zoo import PRESETS, get_preset, list_models, scaled_rates
 
 NARROW = 1 / 16
@@ -150,3 +150,20 @@ def test_presets_are_what_the_paper_says():
     assert fields == [224, 128, 224, 224]
     assert PRESETS["vgg16_aspp_s"].rates == (2, 4, 8, 12) and PRESETS["vgg16_aspp_l"].rates == (6, 12, 18, 24)
     assert [PRESETS[n].fc_channels for n in list_models()[:6]] == [4096] * 3 + [1024] * 3
+
+
+@pytest.mark.parametrize("name, channels", [("vgg16_largefov", 32), ("resnet50_aspp", 128)])
+def test_features_are_the_network_without_its_head(name, channels, tmp_path):
+    whole, picture = build_model(name, 5, width=NARROW, seed=3), _picture()
+    whole.save_weights(tmp_path / "whole.weights.h5")
+    trunk = features(name, width=NARROW, weights=tmp_path / "whole.weights.h5")
+    assert trunk.output_shape == (None, None, None, channels)
+    last = {"vgg16_largefov": "pool5", "resnet50_aspp": "res5c"}[name]
+    expected = keras.Model(whole.input, whole.get_layer(last).output)(picture)
+    assert np.array_equal(trunk(picture), expected)
+
+
+def test_a_width_that_leaves_no_filter_is_refused():
+    with pytest.raises(ValueError, match="width: got 0.005, expected 0.008 or more"):
+        build_model("vgg16_largefov", 5, width=0.005)
+    assert features("vgg16_largefov", width=0.008).layers[2].filters == 1

@@ -97,7 +97,8 @@ def test_the_best_stays_however_old(tmp_path):
     checkpoints.save(*state(1), step=5)
     with pytest.raises(UserError, match="best.npz.*--eval_every"):
         checkpoint_of(tmp_path, "best")
-    checkpoints.save_best(*state(2), step=7)
+    checkpoints.save_best(*state(2), step=7, score=0.5, judged_by="five pictures")
+    assert (checkpoints.read_best().score, checkpoints.read_best().judged_by) == (0.5, "five pictures")
     for step in (10, 20):
         checkpoints.save(*state(3), step=step)
     assert [path.name for path in checkpoints.paths()] == ["step-00000020.npz"]
@@ -105,6 +106,13 @@ def test_the_best_stays_however_old(tmp_path):
     fresh = state(4)[0]
     load_weights(fresh, checkpoints.best)
     assert np.array_equal(fresh.weights[0], state(2)[0].weights[0])
+
+
+def test_a_damaged_best_is_said_and_counts_for_nothing(tmp_path, caplog):
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.read_best() is None and not caplog.text
+    checkpoints.best.write_bytes(b"half")
+    assert checkpoints.read_best() is None and "best.npz is damaged" in caplog.text
 
 
 def test_all_damaged_is_an_error_not_a_fresh_start(tmp_path):

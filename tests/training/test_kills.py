@@ -75,7 +75,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, data_dir, undistu
         assert process.poll() is None
         time.sleep(0.002)
     process.terminate()
-    finish(process)
+    finish(process, code=130)
     kept = sorted(path.name for path in tmp_path.glob("checkpoints/step-*.npz"))
 
     def quota():  # writes past this many bytes of a file fail, as on a full disk

@@ -66,7 +66,7 @@ def test_a_signal_saves_and_ends_cleanly(tmp_path, data_dir, number):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
     os.kill(process.pid, number)
-    out, err = finish(process)
+    out, err = finish(process, code=130)
     assert "interrupted after step" in out and "Traceback" not in err
     step = int(out.split("step ")[1].split()[0])
     assert weights(tmp_path)[0] == f"step-{step:08d}.npz"

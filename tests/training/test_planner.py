@@ -99,6 +99,15 @@ def test_workers_share_memory_and_time(largefov):
     assert (found.crop_size, found.batch_size, found.iter_size) == (321, 2, 3)
 
 
+def test_a_proposal_is_one_that_the_devices_can_share(largefov):
+    """Four devices of one machine: micro-batches of 8 or 4, never of 6 or 2."""
+    wanted = plan(largefov, crop_size=321, batch_size=8, replicas=4)
+    limit = plan(largefov, crop_size=321, batch_size=6).memory_bytes / GIB
+    found = proposal(largefov, wanted, limit, 8)
+    assert (found.batch_size, found.iter_size, found.crop_size) == (4, 2, 321)
+    assert proposal(largefov, wanted, 1.6, 8).batch_size == 4
+
+
 def test_refuses_with_one_sentence(largefov):
     wanted = plan(largefov, crop_size=321, batch_size=10)
     check_memory(largefov, wanted, math.ceil(wanted.memory_bytes / GIB), 8)
