@@ -11,7 +11,6 @@ from deeplab_tf.datasets import sources
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
 from deeplab_tf.experiment.config import ExperimentConfig
-from deeplab_tf.experiment.flags import to_flagfile
 from deeplab_tf.experiment.label_agreement import spec_for_masks
 from deeplab_tf.experiment.network import crf_of, load_trained
 from deeplab_tf.experiment.results import named_settings, result_folder
@@ -56,7 +55,7 @@ def evaluate_run(
         "trimap": settings.trimap,
         "settings": named_settings(config, workdir) | ({"weights": run.source.name} if run else {}),
         "warnings": _contamination(config, split) if workdir else run.warnings,
-        "origin": _origin(config, workdir),
+        "origin": _origin(config, workdir, out),
     }
     with locks.holding(folder, "eval"), sources.errors(*where):
         examples = sources.evaluation(*where, limit=settings.max_images)
@@ -77,16 +76,17 @@ def masks_of(config: ExperimentConfig, spec: DatasetSpec, match_names: bool) -> 
     return spec if is_records(data_dir_of(config)) else spec_for_masks(spec, dataset_of(config), match_names)
 
 
-def _origin(config: ExperimentConfig, workdir: str | os.PathLike | None) -> dict:
+def _origin(config: ExperimentConfig, workdir: str | os.PathLike | None, out: str | os.PathLike | None) -> dict:
     """What makes these figures again, for the report: the run's flags, and those that were given to this evaluation."""
-    flags = to_flagfile(load_config(workdir) if workdir else ExperimentConfig())
-    given = [shlex.quote(flag) for flag in to_flagfile(config).splitlines() if flag not in flags.splitlines()]
+    flags = (load_config(workdir) if workdir else ExperimentConfig()).to_flagfile()
+    given = [flag for flag in config.to_flagfile().splitlines() if flag not in flags.splitlines()]
+    places = {"workdir": workdir, "out": out}
+    command = ["python -m deeplab_tf.eval", *(f"--{flag}={path}" for flag, path in places.items() if path), *given]
+    evaluation = " ".join([command[0], *map(shlex.quote, command[1:])])
     if not workdir:
-        return {"commands": [" ".join(["python -m deeplab_tf.eval", *given])]}
-    folder = shlex.quote(os.fspath(workdir))
-    commands = [f"python -m deeplab_tf.train --flagfile=flags.txt --workdir={folder}",
-                " ".join([f"python -m deeplab_tf.eval --workdir={folder}", *given])]
-    return {"log_file": pathlib.Path(workdir) / "train.jsonl", "commands": commands, "flags": flags}
+        return {"commands": [evaluation]}
+    training = f"python -m deeplab_tf.train --flagfile=flags.txt --workdir={shlex.quote(os.fspath(workdir))}"
+    return {"log_file": pathlib.Path(workdir) / "train.jsonl", "commands": [training, evaluation], "flags": flags}
 
 
 def _contamination(config: ExperimentConfig, split: str) -> tuple[str, ...]:
