@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import os
 import pathlib
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from deeplab_tf.crf.dense_crf import DenseCRF
+from deeplab_tf.crf.dense_crf import DenseCRF, engine_missing
 from deeplab_tf.crf.params import CrfParams, get_preset, load_preset
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
@@ -23,6 +24,8 @@ from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.training.checkpoints import checkpoint_of
 from deeplab_tf.weights import records
 from deeplab_tf.weights.loading import load_weights
+
+_log = logging.getLogger(__name__)
 
 
 def model_of(config: ExperimentConfig, num_classes: int) -> keras.Model:
@@ -46,8 +49,15 @@ def crf_params_of(config: ExperimentConfig) -> CrfParams:
 
 
 def crf_of(config: ExperimentConfig) -> DenseCRF | None:
-    """The CRF behind the network, None where the config has none; one thread, since pictures run side by side."""
-    return DenseCRF(crf_params_of(config), threads=1) if config.eval.crf else None
+    """The CRF behind the network, None where the config has none; one thread, since pictures run side by side.
+
+    Says in the log where NumPy serves in the engine's place.
+    """
+    if not config.eval.crf:
+        return None
+    if missing := engine_missing():
+        _log.warning("%s", missing)
+    return DenseCRF(crf_params_of(config), threads=1)
 
 
 @dataclasses.dataclass(frozen=True)
