@@ -10,10 +10,11 @@ import sys
 
 from absl import flags as absl_flags
 
+from deeplab_tf import locks
 from deeplab_tf.crf.params import PRESETS
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.flags import require, run
-from deeplab_tf.whole_files import check_writable, make_folder
+from deeplab_tf.whole_files import check_writable
 
 
 def define(flags):
@@ -56,13 +57,13 @@ def main(flags, arguments):
     jobs = find_jobs(images, out, **given)
     if flags.labels and not flags["unsure"].present:
         check_unsure(jobs[:5], settings)
-    make_folder(out)
-    claim_folder(out, settings, {"images": images, **given}, jobs, flags.overwrite)
     Image.MAX_IMAGE_PIXELS = None  # Pillow's guard for servers; whoever names a large picture means it
     if engine_missing():
         print(engine_missing(), file=sys.stderr)
-    outcome = refine_folder(jobs, settings, flags.threads)
-    outcome.write(out / REPORT)
+    with locks.holding(out, "refine"):
+        claim_folder(out, settings, {"images": images, **given}, jobs, flags.overwrite)
+        outcome = refine_folder(jobs, settings, flags.threads)
+        outcome.write(out / REPORT)
     for name, reason in outcome.failed.items():
         print(f"{name}: {reason}", file=sys.stderr)
     print("\n".join([*outcome.lines(), f"written to {out}"]))

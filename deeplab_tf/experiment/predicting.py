@@ -6,6 +6,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+from deeplab_tf import locks
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.network import TrainedNetwork, crf_of, load_trained
@@ -13,6 +14,7 @@ from deeplab_tf.inference import picture_files, predictions
 from deeplab_tf.inference.digest import folder_digest, network_digest
 from deeplab_tf.inference.label_files import LabelFiles
 from deeplab_tf.inference.saved_model import load_saved_model
+from deeplab_tf.whole_files import check_writable
 
 
 def predict(
@@ -55,10 +57,13 @@ def predict(
         names, palette, label = network.spec.class_names, network.spec.palette, network.label
         ids = network.spec.ids if label_ids else None
         origin = _origin(network)
-    return predictions.predict_pictures(
-        network.segment, pictures, pathlib.Path(out_dir), LabelFiles(names, palette, ids, write), label=label,
-        crf=crf_of(config), crf_workers=config.eval.crf_workers, settings=origin, overwrite=overwrite,
-    )  # fmt: skip
+    files, out_dir = LabelFiles(names, palette, ids, write), pathlib.Path(out_dir)
+    check_writable(out_dir, "--out")
+    with locks.holding(out_dir, "predict"):
+        return predictions.predict_pictures(
+            network.segment, pictures, out_dir, files, label=label, crf=crf_of(config), crf_workers=config.eval.crf_workers,
+            settings=origin, overwrite=overwrite,
+        )  # fmt: skip
 
 
 def _origin(network: TrainedNetwork) -> dict:

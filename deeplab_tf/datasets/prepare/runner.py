@@ -7,6 +7,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+from deeplab_tf import locks
 from deeplab_tf.datasets.colors import mask_colors
 from deeplab_tf.datasets.prepare import coco, origin, pascal_context, person_part, processes, voc
 from deeplab_tf.datasets.prepare.sources import Task
@@ -53,9 +54,10 @@ def prepare(name: str, sources: Sequence[str], out: str | os.PathLike, workers: 
     check_writable(out)
     splits = PREPARERS[name](roots)
     out = pathlib.Path(out)
-    origin.claim(out, name, [task for tasks in splits.values() for task in tasks])
-    make_folder(out / "masks")
-    return _write(spec, splits, out, workers)
+    with locks.holding(out, "prepare_data"):
+        origin.claim(out, name, [task for tasks in splits.values() for task in tasks])
+        make_folder(out / "masks")
+        return _write(spec, splits, out, workers)
 
 
 def _write(spec: DatasetSpec, splits: dict[str, list[Task]], out: pathlib.Path, workers: int | None) -> dict[str, int]:
