@@ -2,6 +2,7 @@
 
 import functools
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from deeplab_tf.datasets.masks import read_label
-from deeplab_tf.datasets.prepare import brush, coco_json, cvat, label_studio, labelme, run_length, shapes
+from deeplab_tf.datasets.prepare import brush, coco, coco_json, cvat, label_studio, labelme, run_length, shapes
 from deeplab_tf.datasets.prepare.annotations import _split, prepare_annotations
 from deeplab_tf.datasets.prepare.class_names import from_file, from_names
 from deeplab_tf.datasets.prepare.painting import drawn_size, paint, write_mask
@@ -145,6 +146,27 @@ def test_polygons_are_painted_as_the_coco_tools_do():
         np.testing.assert_array_equal(shapes.polygons("a", "polygon", [corners], 33, 37).mask(), expected)
         counts = run_length.to_counts(expected > 0)
         np.testing.assert_array_equal(oracle.decode(oracle.frPyObjects({"size": [33, 37], "counts": counts}, 33, 37)), expected)
+
+
+def test_real_coco_pictures_are_painted_as_the_data_set_is(tmp_path, test_data):
+    source = test_data / "data" / "coco_tiny"
+    contents = json.loads((source / "annotations" / "instances_val2017.json").read_text())
+    crowded = {annotation["image_id"] for annotation in contents["annotations"] if annotation["iscrowd"]}  # void there
+    images = [image for image in contents["images"] if image["id"] not in crowded][:12]
+    (tmp_path / "instances.json").write_text(json.dumps(contents | {"images": images, "annotations": [
+        annotation for annotation in contents["annotations"] if annotation["image_id"] in {image["id"] for image in images}
+    ]}))  # fmt: skip
+    sources = [tmp_path / "instances.json", source / "val2017"]
+    outcome = prepare_annotations(
+        "coco_json", sources, tmp_path / "out", unlabelled="background", overlaps="small_on_top", workers=1
+    )
+    assert outcome.left_out == () and outcome.counts == {"val": 12} and outcome.overlapping[0] > 0
+    (split,) = [tasks for name, tasks in coco.tasks([source], voc_classes=False).items() if name == "val"]
+    known = {label.id: label.name for label in get_dataset("coco").labels}
+    tasks = {task.id: task for task in split}
+    for image, names in names_in(tmp_path / "out", "val").items():
+        task = tasks[pathlib.Path(image).stem]
+        np.testing.assert_array_equal(names, np.vectorize(known.get)(task.make(*task.arguments)))
 
 
 @pytest.mark.parametrize(

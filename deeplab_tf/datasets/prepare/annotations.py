@@ -137,7 +137,7 @@ def _jobs(tool: Tool, sources: Sequence[pathlib.Path], out: pathlib.Path, left_o
                 left_out.append((str(path), f"picture {picture.names[0]}: {error}"))
                 continue
             taken[name] = f"{image} in {path.name}"
-            jobs.append(_Job(picture, str(image), name, _split(picture.subset, below, name)))
+            jobs.append(_Job(picture, str(image), name, _split(picture.subset, below, index.place(image))))
     if not jobs:
         why = f", for {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
         raise UserError(f"--source={','.join(map(str, sources))}: no {tool.ending} file there gives an annotated picture{why}; "
