@@ -300,6 +300,8 @@ def test_pictures_are_found_by_as_much_of_their_path_as_agrees(tmp_path):
     (tmp_path / "one_train.xml").write_text((tmp_path / "one_train.xml").read_text().replace("\\one\\images", ""))
     left_out = prepare("cvat", tmp_path, tmp_path / "out").left_out
     assert len(left_out) == 2 and all("it may be" in reason for _, reason in left_out)
+    named = prepare_annotations("cvat", [tmp_path / "two_train.xml", tmp_path], tmp_path / "other", unlabelled="void", workers=1)
+    assert named.left_out == () and named.counts == {"train": 2}  # of a file that is named, whatever lies beside it
 
 
 def test_splits_are_what_the_export_says():
