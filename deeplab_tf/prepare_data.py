@@ -29,7 +29,7 @@ def define(flags):
     absl_flags.DEFINE_list("source", [], "folders (of a tool: or files) to read, comma separated", flag_values=flags)
     absl_flags.DEFINE_string("out", None, "folder to write: masks/ID.png and SPLIT.txt", flag_values=flags)
     absl_flags.DEFINE_string("records", None, "folder for TFDS shards of the data set as well", flag_values=flags)
-    absl_flags.DEFINE_enum("unlabelled", None, UNLABELLED, "background or void, as are pixels in no shape", flag_values=flags)
+    absl_flags.DEFINE_enum("unlabelled", None, UNLABELLED, "what pixels in no shape are", flag_values=flags)
     absl_flags.DEFINE_enum("overlaps", "order", OVERLAPS, "which of two shapes lies on top", flag_values=flags)
     absl_flags.DEFINE_string("labels", None, "labels.txt with the classes of a tool", flag_values=flags)
     absl_flags.DEFINE_integer("workers", None, "processes (default: one a processor)", 1, flag_values=flags)

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from deeplab_tf.datasets.masks import read_label
-from deeplab_tf.datasets.prepare import brush, coco_json, cvat, label_studio, labelme, run_length, shapes
+from deeplab_tf.datasets.prepare import brush, coco, coco_json, cvat, label_studio, labelme, run_length, shapes
 from deeplab_tf.datasets.prepare.annotations import _split, prepare_annotations
 from deeplab_tf.datasets.prepare.class_names import from_file, from_names
 from deeplab_tf.datasets.prepare.painting import drawn_size, paint, write_mask
@@ -147,6 +148,27 @@ def test_polygons_are_painted_as_the_coco_tools_do():
         np.testing.assert_array_equal(oracle.decode(oracle.frPyObjects({"size": [33, 37], "counts": counts}, 33, 37)), expected)
 
 
+def test_real_coco_pictures_are_painted_as_the_data_set_is(tmp_path, test_data):
+    source = test_data / "data" / "coco_tiny"
+    contents = json.loads((source / "annotations" / "instances_val2017.json").read_text())
+    crowded = {annotation["image_id"] for annotation in contents["annotations"] if annotation["iscrowd"]}  # void there
+    images = [image for image in contents["images"] if image["id"] not in crowded][:12]
+    (tmp_path / "instances.json").write_text(json.dumps(contents | {"images": images, "annotations": [
+        annotation for annotation in contents["annotations"] if annotation["image_id"] in {image["id"] for image in images}
+    ]}))  # fmt: skip
+    sources = [tmp_path / "instances.json", source / "val2017"]
+    outcome = prepare_annotations(
+        "coco_json", sources, tmp_path / "out", unlabelled="background", overlaps="small_on_top", workers=1
+    )
+    assert outcome.left_out == () and outcome.counts == {"val": 12} and outcome.overlapping[0] > 0
+    (split,) = [tasks for name, tasks in coco.tasks([source], voc_classes=False).items() if name == "val"]
+    known = {label.id: label.name for label in get_dataset("coco").labels}
+    tasks = {task.id: task for task in split}
+    for image, names in names_in(tmp_path / "out", "val").items():
+        task = tasks[pathlib.Path(image).stem]
+        np.testing.assert_array_equal(names, np.vectorize(known.get)(task.make(*task.arguments)))
+
+
 @pytest.mark.parametrize(
     ("module", "text", "told"),
     [
@@ -278,6 +300,8 @@ def test_pictures_are_found_by_as_much_of_their_path_as_agrees(tmp_path):
     (tmp_path / "one_train.xml").write_text((tmp_path / "one_train.xml").read_text().replace("\\one\\images", ""))
     left_out = prepare("cvat", tmp_path, tmp_path / "out").left_out
     assert len(left_out) == 2 and all("it may be" in reason for _, reason in left_out)
+    named = prepare_annotations("cvat", [tmp_path / "two_train.xml", tmp_path], tmp_path / "other", unlabelled="void", workers=1)
+    assert named.left_out == () and named.counts == {"train": 2}  # of a file that is named, whatever lies beside it
 
 
 def test_splits_are_what_the_export_says():

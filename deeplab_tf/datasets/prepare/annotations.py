@@ -84,7 +84,8 @@ def prepare_annotations(
 
     Args:
       tool: one of `TOOLS`.
-      sources: folders, looked through with those below, and files, which hold the annotations and the pictures.
+      sources: folders, looked through with those below, that hold annotations and pictures; where files are named as well,
+        those are the annotations and the folders hold the pictures.
       out: folder to write.
       unlabelled: what pixels without a shape are, "background" or "void".
       overlaps: "order": what the tool shows on top; "small_on_top": the smaller shape, whatever the order.
@@ -137,7 +138,7 @@ def _jobs(tool: Tool, sources: Sequence[pathlib.Path], out: pathlib.Path, left_o
                 left_out.append((str(path), f"picture {picture.names[0]}: {error}"))
                 continue
             taken[name] = f"{image} in {path.name}"
-            jobs.append(_Job(picture, str(image), name, _split(picture.subset, below, name)))
+            jobs.append(_Job(picture, str(image), name, _split(picture.subset, below, index.place(image))))
     if not jobs:
         why = f", for {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
         raise UserError(f"--source={','.join(map(str, sources))}: no {tool.ending} file there gives an annotated picture{why}; "
@@ -146,13 +147,14 @@ def _jobs(tool: Tool, sources: Sequence[pathlib.Path], out: pathlib.Path, left_o
 
 
 def _annotation_files(tool: Tool, sources: Sequence[pathlib.Path], out: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
-    """The files that the sources name, and how they are called below the folder that holds the source."""
+    """The files that the sources name, else those below them, and how they are called from the folder of the source on."""
     found = {}
     for source in sources:
         if not source.exists():
             raise UserError(f"--source={source}: no such file or folder; correct the path.")
-        files = [source] if source.is_file() else files_below(source, out)
-        for path in files:
+    named = [source for source in sources if source.is_file()]
+    for source in named or sources:
+        for path in [source] if named else files_below(source, out):
             if path.suffix.lower() == tool.ending:
                 path = pathlib.Path(os.path.abspath(path))
                 found.setdefault(path, os.path.relpath(path, os.path.abspath(source.parent)))

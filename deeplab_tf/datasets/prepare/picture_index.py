@@ -50,8 +50,15 @@ class PictureIndex:
 
     def name(self, path: pathlib.Path) -> str:
         """What the results of a picture are called: its path below the first folder that holds it, without an ending."""
-        below = next((path.relative_to(folder) for folder in self._folders if path.is_relative_to(folder)), path.name)
-        return pathlib.PurePath(below).with_suffix("").as_posix()
+        folder = self._folder_of(path)
+        return path.relative_to(folder).with_suffix("").as_posix()
+
+    def place(self, path: pathlib.Path) -> str:
+        """Its path from the name of that folder on."""
+        return path.relative_to(self._folder_of(path).parent).as_posix()
+
+    def _folder_of(self, path: pathlib.Path) -> pathlib.Path:
+        return next((folder for folder in self._folders if path.is_relative_to(folder)), path.parent)
 
 
 def files_below(folder: pathlib.Path, leave_out: pathlib.Path) -> Iterator[pathlib.Path]:
