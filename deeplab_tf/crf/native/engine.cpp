@@ -87,30 +87,38 @@ Kernels::Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool
     built_ += 8.0 * side.lattice.corners * double(walk_.pixel.size() + side.lattice.points) + 4.0 * double(walk_.pixel.size());
 }
 
-// The row sums give the kernel's normalisation, and the normalised matrix's own, of which the largest is `reach`.
+// The normalisation: from the kernel's row sums, the filter applied to ones.
 void Kernels::normalise(Side& side, Buffer<float>& rows, int thread, Team& team) {
+  if (side.normalization == Normalization::kNone) return;
   const bool symmetric = side.normalization == Normalization::kSymmetric;
   if (thread == 0) {
     rows.allocate(*pool_, 2 * side.lattice.rows);
-    if (side.normalization != Normalization::kNone) side.norm.allocate(*pool_, walk_.pixel.size());
-    side.largest.assign(team.size(), side.normalization == Normalization::kAfter ? 1.0f : 0.0f);
+    side.norm.allocate(*pool_, walk_.pixel.size());
   }
   team.barrier();
-  const Range positions{walk_.first[thread], walk_.first[thread + 1]};
-  float* largest = &side.largest[0] + thread;
-  auto reached = [&](size_t, float sum) { *largest = std::max(*largest, sum); };
-  if (side.normalization == Normalization::kNone) {
-    filter_scalar(side.lattice, rows, positions, nullptr, thread, team, reached);
-  } else {
-    filter_scalar(side.lattice, rows, positions, nullptr, thread, team, [&](size_t at, float sum) {
-      side.norm[at] = symmetric ? 1.0f / std::sqrt(sum + 1e-20f) : 1.0f / (sum + 1e-20f);
+  filter_scalar(side.lattice, rows, {walk_.first[thread], walk_.first[thread + 1]}, nullptr, thread, team,
+                [&](size_t at, float sum) { side.norm[at] = symmetric ? 1.0f / std::sqrt(sum + 1e-20f) : 1.0f / (sum + 1e-20f); });
+}
+
+// Only who leaves classes out needs it, so it is found when first asked for.
+float Kernels::reach(int kernel) const {
+  const Side& side = sides_[kernel];
+  if (side.normalization == Normalization::kAfter) return 1;
+  std::call_once(side.measured, [&] {
+    Buffer<float> rows;
+    rows.allocate(*pool_, 2 * side.lattice.rows);
+    std::vector<float> largest(threads_, 0.0f);
+    Team team(threads_);
+    team.run([&](int thread) {
+      filter_scalar(side.lattice, rows, {walk_.first[thread], walk_.first[thread + 1]}, side.norm.data(), thread, team,
+                    [&](size_t at, float sum) {
+                      if (side.normalization == Normalization::kSymmetric) sum *= side.norm[at];
+                      largest[thread] = std::max(largest[thread], sum);
+                    });
     });
-    if (side.normalization != Normalization::kAfter)
-      filter_scalar(side.lattice, rows, positions, side.norm.data(), thread, team, [&](size_t at, float sum) {
-        reached(at, symmetric ? sum * side.norm[at] : sum);
-      });
-  }
-  if (thread == 0) side.reach = *std::max_element(side.largest.begin(), side.largest.end());
+    side.reach = *std::max_element(largest.begin(), largest.end());
+  });
+  return side.reach;
 }
 
 Kernel Kernels::kernel_of(const Side& side, bool transpose) const {
@@ -177,17 +185,17 @@ void Kernels::filter(int index, const float* values, int channels, bool transpos
 // probabilities.
 bool Kernels::choose_classes(const Request& request, std::vector<int32_t>& columns) const {
   columns.clear();
+  if (!(request.prune > 0) || request.start || request.classes <= kLanes) return true;
+  for (const Term& term : request.terms)
+    if (term.weight && term.cost && !term.diagonal) return true;  // a message of other labels' beliefs has no such bound
   double reach = 0;
-  bool own_label_only = !request.start && request.iterations > 0;
   for (size_t k = 0; k < request.terms.size(); ++k) {
     const Term& term = request.terms[k];
-    double cost = 1;
-    if (term.cost && term.diagonal) cost = *std::max_element(term.cost, term.cost + request.classes,
-                                                             [](float a, float b) { return std::fabs(a) < std::fabs(b); });
-    reach += std::fabs(term.weight * cost) * sides_[k].reach;
-    if (term.weight && term.cost) own_label_only = own_label_only && term.diagonal;
+    float most = term.cost ? 0.0f : 1.0f;
+    if (term.cost)
+      for (int c = 0; c < request.classes; ++c) most = std::max(most, std::fabs(term.cost[c]));
+    if (term.weight) reach += std::fabs(term.weight * most) * this->reach(int(k));
   }
-  if (!(request.prune > 0) || !own_label_only || request.classes <= kLanes) return true;
   const Filter& filter = best_filter();
   const size_t padded = size_t((request.classes + kLanes - 1) / kLanes) * kLanes;
   Buffer<float> found, scratch;

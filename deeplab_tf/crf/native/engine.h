@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <vector>
 #include "filter.h"
 
@@ -50,7 +51,7 @@ class Kernels {
 
   int count() const { return int(sides_.size()); }
   size_t pixels() const { return walk_.pixel.size(); }
-  float reach(int kernel) const { return sides_[kernel].reach; }  // largest row sum of the normalised matrix
+  float reach(int kernel) const;           // largest row sum of the normalised matrix
   size_t points(int kernel) const { return sides_[kernel].lattice.points; }
 
  private:
@@ -58,8 +59,8 @@ class Kernels {
     Lattice lattice;
     Normalization normalization;
     Buffer<float> norm;                    // [positions], unless there is no normalisation
-    float reach = 1;                       // largest row sum of the normalised matrix
-    std::vector<float> largest;            // the same by thread
+    mutable std::once_flag measured;
+    mutable float reach = 0;               // once measured
   };
   void normalise(Side& side, Buffer<float>& rows, int thread, Team& team);
   bool choose_classes(const Request& request, std::vector<int32_t>& columns) const;
