@@ -166,6 +166,7 @@ def test_a_checkpoint_is_converted_without_the_solvers_state(tmp_path):
 def test_the_checkpoint_of_a_run_or_what_is_missing(tmp_path):
     with pytest.raises(UserError, match="no checkpoint"):
         checkpoint_of(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
     write_arrays(tmp_path / "checkpoints" / "step-00000003.npz", {"a/b": np.zeros(1)})
     assert checkpoint_of(tmp_path).name == "step-00000003.npz"
 
