@@ -15,6 +15,7 @@ _THUMBNAIL = (16, 16)
 # Of independent pictures the namesake nearest in number is nearer in looks than half of the others, give or take
 # 0.29 / sqrt(pictures). Measured: CamVid val 0.02, membrane sections 0.07 to 0.25, VOC 0.30 to 0.41, COCO 0.42 to 0.51.
 _RANK_OF_CHANCE, _RANK_SPREAD, _MOST_RANK = 0.5, 0.29, 0.25
+_FAR = 10  # steps between the numbers of a sequence's trained pictures, beyond which a picture is of another one
 
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
@@ -50,12 +51,17 @@ def same_sequence(trained: Mapping[str, np.ndarray], held_out: Mapping[str, np.n
         stem, number = _frame(name)
         if number is not None:
             frames[stem].append((number, name))
+    spacing = {stem: np.median(np.diff(sorted(number for number, _ in group)) if len(group) > 1 else [1])
+               for stem, group in frames.items()}
     names, thumbnails = list(trained), np.array(list(trained.values()))
     ranks = {}
     for name, one in held_out.items():
         stem, number = _frame(name)
         if number is not None and stem in frames and len(names) > 1:
-            neighbour = names.index(min(frames[stem], key=lambda frame: abs(frame[0] - number))[1])
+            nearest, neighbour = min(frames[stem], key=lambda frame: abs(frame[0] - number))
+            if abs(nearest - number) > _FAR * spacing[stem]:
+                continue  # numbered apart: one neighbour for all of them would say how usual that one looks
+            neighbour = names.index(neighbour)
             distances = np.abs(thumbnails - one).mean((1, 2))
             ranks[name] = float((distances < distances[neighbour]).sum()) / (len(names) - 1)
     if not ranks:

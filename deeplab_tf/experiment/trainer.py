@@ -21,7 +21,7 @@ from deeplab_tf.experiment.network import model_of
 from deeplab_tf.experiment.recipes import describe
 from deeplab_tf.experiment.resuming import refuse_other_experiment
 from deeplab_tf.experiment.run_folder import data_dir_of, dataset_of, save_description
-from deeplab_tf.experiment.training_classes import describe_classes, require_classes
+from deeplab_tf.experiment.training_classes import describe_classes, foretell, require_classes
 from deeplab_tf.locks import holding
 from deeplab_tf.models.zoo import get_preset
 from deeplab_tf.pages.curves import draw_curves
@@ -70,7 +70,10 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
     if saved:
         refuse_other_experiment(config, spec, workdir, saved.path)
     _require_same_start(devices, start, workdir)
-    require_classes(config.data.ignore_classes or (), *split, read=not saved)
+    ignored = config.data.ignore_classes or ()
+    require_classes(ignored, *split, read=not saved)
+    if chief and not saved:
+        foretell(*split, config.data.eval_split, config.data.crop_size, ignored)
 
     make_deterministic(config.devices.deterministic)
     keras.utils.set_random_seed(solver.seed)
@@ -82,7 +85,7 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
         weights = _class_weights(solver.class_weights, *split)
     step = make_step(
         model, optimizer, iter_size=solver.iter_size, ignore_label=spec.ignore_label, class_weights=weights,
-        ignore_classes=config.data.ignore_classes or (), recompute=config.devices.recompute, strategy=devices.strategy,
+        ignore_classes=ignored, recompute=config.devices.recompute, strategy=devices.strategy,
     )  # fmt: skip
     judge = _judge(config, model, spec, checkpoints, chief) if config.record.eval_every else None
     if saved:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
+import logging
 
-from deeplab_tf.datasets import pipeline, sources
+from deeplab_tf.datasets import sources
+from deeplab_tf.datasets.foresight import foresee
+from deeplab_tf.datasets.samples import present_splits
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
+from deeplab_tf.experiment.run_folder import is_records
+
+_log = logging.getLogger(__name__)
 
 
 def describe_classes(spec: DatasetSpec) -> str:
@@ -30,14 +35,16 @@ def require_classes(ignored: tuple[int, ...], spec: DatasetSpec, data_dir: str, 
             f"--ignore_classes: got {','.join(map(str, ignored))}, expected train ids of {spec.name}, 0 to "
             f"{spec.num_classes - 1}, that leave two classes to tell apart; correct the list."
         )
-    found: set[int] = set()
-    with sources.errors(spec, data_dir, split):
-        masks = pipeline.labels_of(sources.open_split(spec, data_dir, split)).as_numpy_iterator() if read else ()
-        for mask in masks:
-            found |= set(np.unique(mask).tolist()) - {spec.ignore_label, *ignored}
-            if len(found) > 1:
-                return
     if read:
-        names = ", ".join(spec.class_names[number] for number in sorted(found)) or "no class"
-        raise UserError(f"{data_dir}, split {split}: its masks hold {names} alone beside void, expected at least two classes; "
-                        "check the masks and labels.txt (python -m deeplab_tf.check_data).")
+        sources.refuse_one_class(spec, data_dir, split, ignored)
+
+
+def foretell(
+    spec: DatasetSpec, data_dir: str, train_split: str, eval_split: str, crop_size: int, ignored: tuple[int, ...]
+) -> None:
+    """Says in the log what will spoil a small training (`foresight.foresee`); of records nothing is said."""
+    if is_records(data_dir):
+        return
+    there, _ = present_splits(spec, data_dir, (eval_split,))
+    for sentence in foresee(spec, data_dir, train_split, eval_split if there else None, crop_size, ignored):
+        _log.warning("%s", sentence)

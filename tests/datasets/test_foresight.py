@@ -96,3 +96,12 @@ def test_all_of_it_on_a_folder(folder):
     said = foresight.foresee(spec, root, "train", None, 33)
     assert said == ["no training picture holds dog, which can only score 0; add pictures, or leave them out with "
                     "--ignore_classes=2."]
+
+
+def test_splits_that_are_numbered_apart_share_no_sequence():
+    """Then one trained picture is everybody's neighbour, and it may look like all of them: a grey one does."""
+    random = np.random.default_rng(0)
+    trained = {f"{k:07d}": random.normal(128, 40, (16, 16)).astype(np.int16) for k in range(50)}
+    trained["0000049"] = np.full((16, 16), 128, np.int16)
+    held_out = {f"{1000000 + k:07d}": random.normal(128, 40, (16, 16)).astype(np.int16) for k in range(30)}
+    assert sequences.same_sequence(trained, held_out) == []

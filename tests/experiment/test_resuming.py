@@ -40,8 +40,8 @@ def test_what_may_not(tmp_path, before, now, message):
 
 
 @pytest.mark.parametrize("values, ignored, message", [
-    ((0, 0), (), "its masks hold sky alone beside void"),
-    ((0, 1), (1,), "its masks hold sky alone"),
+    ((0, 0), (), "hold nothing but 'sky', expected at least two"),
+    ((0, 1), (1,), "hold nothing but 'sky', apart from classes that are ignored"),
     ((2, 2), (), None),
     ((0, 1), (1, 2), "--ignore_classes: got 1,2, expected train ids of folder, 0 to 2, that leave two"),
     ((0, 1), (3,), "--ignore_classes: got 3"),
