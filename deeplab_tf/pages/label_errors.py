@@ -71,11 +71,12 @@ class LabelErrors:
             return
         known = label != self._ignore_label
         given = np.where(known, label, 0)
-        own = np.take_along_axis(probabilities, given[..., None], axis=2)[..., 0].astype(np.float32)
+        own = _of(probabilities, given)
         classes = len(self._sums)
         self._sums += np.bincount(given[known], own[known], classes)
         self._pixels += np.bincount(given[known], minlength=classes)
-        predicted, sure = probabilities.argmax(axis=2), probabilities.max(axis=2)
+        predicted = probabilities.argmax(axis=2)
+        sure = _of(probabilities, predicted)
         against = np.uint8(known & (predicted != label) & (sure >= _SURE))
         against = cv2.morphologyEx(against, cv2.MORPH_OPEN, np.ones((_CONTOUR, _CONTOUR), np.uint8))
         count, regions, boxes, _ = cv2.connectedComponentsWithStats(against, connectivity=4)
@@ -111,6 +112,11 @@ class LabelErrors:
         heapq.heappush(self._heap, (margin, -self._seen, error))
         if len(self._heap) > self._size * _SPARE:
             heapq.heappop(self._heap)
+
+
+def _of(probabilities: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """float32 [height, width]: what each pixel's class of `ids` is given; a fifth of the time of a maximum over classes."""
+    return np.take_along_axis(probabilities, ids[..., None], axis=2)[..., 0].astype(np.float32)
 
 
 def _around(window: tuple[slice, slice], size: tuple[int, int]) -> tuple[slice, slice]:
