@@ -33,7 +33,7 @@ def segment(
       flip: average the probabilities of the picture and of its mirror image.
       tile: side or (height, width) of overlapping tiles for pictures larger than that, or a `Tiles`, which
         also holds the overlap (else a quarter of the tile). Probabilities are averaged, weighted
-        by a ramp that falls linearly over the overlap towards a tile's borders. None: the whole picture, or where
+        by a ramp that falls over the overlap towards a tile's borders. None: the whole picture, or where
         that would exceed the memory limit the tiles that `memory.choose_tiles` finds.
       crf: a DenseCRF, applied to the picture and the probabilities last.
       memory_limit: GiB that the process may take; None: half of the machine's memory.
