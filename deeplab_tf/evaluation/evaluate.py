@@ -17,12 +17,15 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.examples import Example, count_examples, read_examples, refine_beside
 from deeplab_tf.evaluation.exhibits import Exhibits
+from deeplab_tf.evaluation.parts import PICTURES, load_shards, save_part, shard_path, tally_of
 from deeplab_tf.evaluation.picture_cache import PictureCache, label_cache, score_cache
+from deeplab_tf.evaluation.summary import crf_warnings, summary
 from deeplab_tf.evaluation.tally import Tally, collapse_warnings, void_warnings
 from deeplab_tf.inference.digest import network_digest
 from deeplab_tf.inference.predictor import predictor_for
 from deeplab_tf.inference.segment import segment
 from deeplab_tf.inference.tiles import Tiles
+from deeplab_tf.pages.report import Intervals
 from deeplab_tf.whole_files import check_writable, make_folder, replacing
 
 
@@ -34,6 +37,7 @@ def evaluate(
     out_dir: str | os.PathLike,
     scales: tuple[float, ...] = (1.0,),
     flip: bool = False,
+    fusion: str = "max_logits",
     tile: int | tuple[int, int] | Tiles | None = None,
     memory_limit: float | None = None,
     crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
@@ -41,6 +45,9 @@ def evaluate(
     save_scores: bool = False,
     gallery: int = 12,
     trimap: str | None = None,
+    ignored: Sequence[int] = (),
+    instances: Callable[[str], np.ndarray | None] | None = None,
+    shard: tuple[int, int] | None = None,
     settings: Mapping[str, object] | None = None,
     warnings: Sequence[str] = (),
     origin: Mapping[str, object] | None = None,
@@ -55,8 +62,8 @@ def evaluate(
       spec: the DatasetSpec: classes, colours, ignored label.
       examples: {"image": uint8 [height, width, 3], "label": integer [height, width], "id": text}, NumPy values or
         a tf.data.Dataset; where they know their number, the progress bar tells the time left.
-      out_dir: made if it is not there; gets result.json and report.html.
-      scales, flip, tile, memory_limit: as `segment` takes them.
+      out_dir: made if it is not there; gets result.json, report.html and pictures.npz, the counts of single pictures.
+      scales, flip, fusion, tile, memory_limit: as `segment` takes them.
       crf: a DenseCRF, or None.
       crf_workers: threads that run it.
       save_scores: keep the probabilities in out_dir/scores (and the labels after the CRF in out_dir/crf_labels), and
@@ -64,6 +71,10 @@ def evaluate(
         rounded, and the rounded ones are evaluated, so that the first run and a later one give the same figures.
       gallery: pictures in the report.
       trimap: definition of the boundary band for a curve over its width, "void" or "label_change".
+      ignored: train ids that count as void and have no IoU.
+      instances: id -> the data set's instance map, integer [height, width], or None where it has none.
+      shard: (i, n): `examples` are those numbered i-1, i-1+n, … of a set; their counts go to out_dir/shards/i-of-n.npz, and
+        `merge` makes the results of all of them.
       settings: further settings, shown in the report.
       warnings: sentences to put into result.json and the report.
       origin: what the report tells of how to make it again: log_file, commands and flags, as `Exhibits.write` takes them.
@@ -78,7 +89,7 @@ def evaluate(
         examples, or a mask does not fit its picture or the label table.
     """
     check_writable(out_dir)
-    predictor = predictor_for(model, scales, flip)
+    predictor = predictor_for(model, scales, flip, fusion)
     if predictor.num_classes != spec.num_classes:
         raise UserError(
             f"model {predictor.network.name} has {predictor.num_classes} outputs and data set {spec.name} {spec.num_classes} "
@@ -89,6 +100,7 @@ def evaluate(
         "network": network_digest(model) if save_scores else None,
         "scales": list(predictor.scales),
         "flip": bool(flip),
+        "fusion": fusion,
         "tile": None if tile is None else dataclasses.asdict(Tiles.of(tile)),
     }
     cache = score_cache(out_dir / "scores", about) if save_scores else None
@@ -96,16 +108,18 @@ def evaluate(
     def scores_of(example: Example) -> np.ndarray:
         probabilities = None if cache is None else cache.get(example.id, example.image)
         if probabilities is None:
-            probabilities = segment(model, example.image, scales, flip, tile, memory_limit=memory_limit)
+            probabilities = segment(model, example.image, scales, flip, tile, fusion=fusion, memory_limit=memory_limit)
             if cache is not None:
                 cache.put(example.id, example.image, probabilities)
                 probabilities = cache.get(example.id, example.image)
         return probabilities
 
     shown = {"model": predictor.network.name, "scales": predictor.scales, "flip": flip, "tile": tile}
+    shown |= {"fusion": fusion} if len(predictor.scales) > 1 else {}
     run = _Run(
-        spec, out_dir, crf, crf_workers, gallery, trimap, shown | dict(settings or {}), tuple(warnings), dict(origin or {})
-    )
+        spec, out_dir, crf, crf_workers, gallery, trimap, tuple(ignored), instances, shard, shown | dict(settings or {}),
+        tuple(warnings), dict(origin or {}),
+    )  # fmt: skip
     labels = _crf_label_cache(out_dir, crf, about) if save_scores else None
     return run(examples, scores_of, labels, progress)
 
@@ -119,6 +133,9 @@ def evaluate_scores(
     crf_workers: int = 2,
     gallery: int = 12,
     trimap: str | None = None,
+    ignored: Sequence[int] = (),
+    instances: Callable[[str], np.ndarray | None] | None = None,
+    shard: tuple[int, int] | None = None,
     settings: Mapping[str, object] | None = None,
     warnings: Sequence[str] = (),
     origin: Mapping[str, object] | None = None,
@@ -149,9 +166,31 @@ def evaluate_scores(
             f"{out_dir / 'scores'} holds no scores: evaluate with --save_scores first."
         ) from None
     run = _Run(
-        spec, out_dir, crf, crf_workers, gallery, trimap, about | dict(settings or {}), tuple(warnings), dict(origin or {})
-    )
+        spec, out_dir, crf, crf_workers, gallery, trimap, tuple(ignored), instances, shard, about | dict(settings or {}),
+        tuple(warnings), dict(origin or {}),
+    )  # fmt: skip
     return run(examples, scores_of, _crf_label_cache(out_dir, crf, about), progress)
+
+
+def merge(
+    spec, out_dir: str | os.PathLike, *, warnings: Sequence[str] = (), origin: Mapping[str, object] | None = None
+) -> dict:
+    """The result of a set from its shards in out_dir/shards: the same figures, to the last bit, as of one run. The report is
+    without pictures.
+
+    Args:
+      spec, out_dir, warnings, origin: as `evaluate` takes them.
+
+    Raises:
+      UserError: names shards that are missing, overlap or came about with other settings.
+    """
+    out_dir = pathlib.Path(out_dir)
+    parts = load_shards(out_dir)
+    about = parts[0].about
+    if about["classes"] != list(spec.class_names):
+        raise UserError(f"--merge: the shards in {out_dir} are of other classes than {spec.name}; make them again.")
+    tally, seconds = tally_of(spec, parts), sum(part.about["seconds"] for part in parts)
+    return _write_results(out_dir, tally, Exhibits(spec, None, 0), about["settings"], warnings, dict(origin or {}), seconds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,22 +203,28 @@ class _Run:
     crf_workers: int
     gallery: int
     trimap: str | None
+    ignored: tuple[int, ...]
+    instances: Callable | None
+    shard: tuple[int, int] | None
     settings: dict
     warnings: tuple[str, ...]
     origin: dict
 
     def __call__(self, examples, scores_of, labels: PictureCache | None, progress: bool) -> dict:
         start, total = time.monotonic(), count_examples(examples)
-        tally, exhibits = Tally(self.spec, self.crf is not None, self.trimap), Exhibits(self.spec, self.crf, self.gallery)
+        tally = Tally(self.spec, self.crf is not None, self.trimap, self.ignored)
+        exhibits = Exhibits(self.spec, self.crf, 0 if self.shard else self.gallery)
+        first, step = (self.shard[0] - 1, self.shard[1]) if self.shard else (0, 1)
         scored = ((example, scores_of(example)) for example in read_examples(examples))
         refined = refine_beside(scored, self._refine(labels), self.crf_workers)
         with (
             logging_redirect_tqdm(),  # log lines go above the bar
             tqdm.tqdm(refined, total=total, disable=not progress, unit="picture", dynamic_ncols=True) as bar,
         ):
-            for example, scores, before, after in bar:
+            for place, (example, scores, before, after) in enumerate(bar):
+                instances = None if self.instances is None else self.instances(example.id)
                 try:
-                    tally.add(example.label, before, after)
+                    tally.add(example.id, first + step * place, example.label, before, after, instances)
                 except ValueError as error:
                     raise UserError(f"{example.id}: {error}.") from error
                 exhibits.add(example.id, example.image, example.label, scores, before, after)
@@ -188,7 +233,16 @@ class _Run:
             raise UserError(
                 f"data set {self.spec.name} has no pictures to evaluate: look at the split and its list file."
             )
-        return self._write(tally, exhibits, time.monotonic() - start)
+        settings, seconds = self._settings(), time.monotonic() - start
+        if self.shard:
+            about = {"shard": list(self.shard), "settings": settings, "seconds": seconds}
+            save_part(shard_path(self.out_dir, self.shard), tally, about)
+            return _result(tally, settings, self.warnings, seconds)
+        return _write_results(self.out_dir, tally, exhibits, settings, self.warnings, self.origin, seconds)
+
+    def _settings(self) -> dict:
+        settings = {"data set": self.spec.name} | self.settings | {"crf": _describe_crf(self.crf)}
+        return {name: _plain(value) for name, value in settings.items()}
 
     def _refine(self, labels: PictureCache | None) -> Callable | None:
         if self.crf is None:
@@ -204,26 +258,52 @@ class _Run:
 
         return refine
 
-    def _write(self, tally: Tally, exhibits: Exhibits, seconds: float) -> dict:
-        alarms = collapse_warnings(tally.before, tally.after, self.spec.class_names)
-        warnings = [*self.warnings, *void_warnings(tally.before), *alarms]
-        settings = {"data set": self.spec.name} | self.settings | {"crf": _describe_crf(self.crf)}
-        result = {"dataset": self.spec.name, **tally.rates(), "seconds": seconds, "warnings": warnings}
-        result["settings"] = {name: _plain(value) for name, value in settings.items()}
-        make_folder(self.out_dir)
-        exhibits.write(
-            self.out_dir / "report.html",
-            tally,
-            title=f"{self.settings.get('model', 'scores')} on {self.spec.name}",
-            figures={"Pictures": f"{tally.images:,}", "Time": _duration(seconds)},
-            settings=settings,
-            warnings=warnings,
-            **self.origin,
-        )
-        text = json.dumps(result, indent=1, allow_nan=False) + "\n"
-        with replacing(self.out_dir / "result.json") as partial:
-            partial.write_text(text)
-        return result
+
+def _result(tally: Tally, settings: dict, warnings: Sequence[str], seconds: float) -> dict:
+    """What result.json holds."""
+    counted = summary(tally)
+    alarms = collapse_warnings(tally.before, tally.after, tally.spec.class_names)
+    warnings = [*warnings, *void_warnings(tally.before), *alarms, *crf_warnings(counted)]
+    result = {"dataset": tally.spec.name, **counted, "seconds": seconds, "warnings": warnings, "settings": settings}
+    return json.loads(json.dumps(result, allow_nan=False))
+
+
+def _write_results(
+    out_dir: pathlib.Path, tally: Tally, exhibits: Exhibits, settings: dict, warnings: Sequence[str], origin: dict,
+    seconds: float,
+) -> dict:  # fmt: skip
+    result = _result(tally, settings, warnings, seconds)
+    make_folder(out_dir)
+    exhibits.write(
+        out_dir / "report.html",
+        tally,
+        title=f"{settings.get('model', 'scores')} on {tally.spec.name}",
+        figures={"Pictures": f"{tally.images:,}", "Time": _duration(seconds)},
+        settings=settings,
+        warnings=result["warnings"],
+        intervals=_intervals(result, tally),
+        **origin,
+    )
+    save_part(out_dir / PICTURES, tally, {"shard": [1, 1], "settings": settings, "seconds": seconds})
+    with replacing(out_dir / "result.json") as partial:
+        partial.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
+    return result
+
+
+def _intervals(result: dict, tally: Tally) -> Intervals:
+    """The intervals of result.json as the page takes them."""
+    names, drawn, after = tally.spec.class_names, result["bootstrap"], result["crf"]
+    stages = {"before CRF": result, "after CRF": after} if after else {"prediction": result}
+    per_class = {name: [rates["intervals"]["per_class_iou"][one] for one in names] for name, rates in stages.items()}
+    gain = after["gain"] if after else None
+    return Intervals(
+        over=f"{drawn['units']} {drawn['over']}" + (f"; {drawn['note']}" if drawn["note"] else ""),
+        mean_iou={name: rates["intervals"]["mean_iou"] for name, rates in stages.items()},
+        per_class_iou=per_class,
+        gain=gain and gain["interval"],
+        per_class_gain=gain and [gain["per_class_interval"][one] for one in names],
+        level=drawn["level"],
+    )
 
 
 def _crf_label_cache(out_dir: pathlib.Path, crf: Callable | None, about: dict) -> PictureCache | None:

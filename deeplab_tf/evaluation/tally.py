@@ -1,69 +1,86 @@
-"""What is counted while an evaluation runs, and its summary as plain values for result.json."""
+"""What is counted while an evaluation runs: the stages before and after the CRF, over the same pictures."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from deeplab_tf.evaluation.stage import Stage
 from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from deeplab_tf.metrics.trimap import TrimapCurve
 
-_COLLAPSED = (
-    0.99  # share of the predictions in one class above which the network is taken to have collapsed
-)
+_COLLAPSED = 0.99  # share of the predictions in one class above which the network is taken to have collapsed
 
 
 class Tally:
-    """Confusion matrices and boundary curves of one evaluation.
+    """The counts of one evaluation, or of a part of it.
 
     Args:
       spec: a DatasetSpec.
       with_crf: whether there are predictions after the CRF too.
       trimap: definition of the boundary band ("void" or "label_change"), None for no curve.
+      ignored: train ids that count as void and have no IoU.
+
+    Attributes:
+      ids: of the pictures that were counted; `places` are theirs in the whole set.
     """
 
-    def __init__(self, spec, with_crf: bool, trimap: str | None):
-        self.spec, self.images = spec, 0
-        self.before = ConfusionMatrix(spec.num_classes, spec.ignore_label)
-        self.after = ConfusionMatrix(spec.num_classes, spec.ignore_label) if with_crf else None
-        self.trimap_before = self.trimap_after = None
-        if trimap is not None:
-            self.trimap_before = TrimapCurve(spec.num_classes, trimap, ignore_label=spec.ignore_label)
-            if with_crf:
-                self.trimap_after = TrimapCurve(spec.num_classes, trimap, ignore_label=spec.ignore_label)
+    def __init__(self, spec, with_crf: bool, trimap: str | None, ignored: Sequence[int] = ()):
+        self.spec, self.trimap, self.ignored = spec, trimap, tuple(ignored)
+        self.stages = {"before": Stage(spec, trimap, ignored)} | ({"after": Stage(spec, trimap, ignored)} if with_crf else {})
+        self.ids: list[str] = []
+        self.places: list[int] = []
 
-    def add(self, label: np.ndarray, before: np.ndarray, after: np.ndarray | None) -> None:
-        """Counts one picture: its true ids and the predicted ones, integer [height, width]."""
-        self.images += 1
-        for counts, ids in ((self.before, before), (self.after, after)):
-            if counts is not None:
-                counts.update(label, ids)
-        for curve, ids in ((self.trimap_before, before), (self.trimap_after, after)):
-            if curve is not None:
-                curve.update(label, ids)
+    def add(
+        self, id: str, place: int, label: np.ndarray, before: np.ndarray, after: np.ndarray | None,
+        instances: np.ndarray | None = None,
+    ) -> None:  # fmt: skip
+        """Counts one picture.
+
+        Args:
+          id: its name; `place`: its number in the set.
+          label: true ids, integer [height, width].
+          before, after: predicted ids, integer [height, width].
+          instances: the data set's instance map, integer [height, width], where it has one.
+        """
+        for stage, ids in zip(self.stages.values(), (before, after), strict=False):
+            stage.add(label, ids, instances)
+        self.ids.append(id)
+        self.places.append(place)
+
+    @property
+    def images(self) -> int:
+        return len(self.ids)
+
+    @property
+    def before(self) -> ConfusionMatrix:
+        return self.stages["before"].counts
+
+    @property
+    def after(self) -> ConfusionMatrix | None:
+        return self.stages["after"].counts if "after" in self.stages else None
+
+    @property
+    def trimap_before(self) -> TrimapCurve | None:
+        return self.stages["before"].curve
+
+    @property
+    def trimap_after(self) -> TrimapCurve | None:
+        return self.stages["after"].curve if "after" in self.stages else None
 
     def running(self) -> dict[str, str]:
         """Mean IoU so far, in %, for the progress bar."""
         values = {"mIoU": self.before} | ({"CRF": self.after} if self.after else {})
         return {name: f"{100 * counts.mean_iou():.2f}" for name, counts in values.items()}
 
-    def rates(self) -> dict:
-        """The part of result.json that is counted: rates as fractions, null where there was nothing to count."""
-        final = self.after or self.before
-        names = self.spec.class_names
-        rates = _rates(self.before, names)
-        rates["crf"] = None if self.after is None else _rates(self.after, names)
-        rates["label_frequency"] = _by_name(names, final.class_frequency())
-        rates["images"] = self.images
-        if self.trimap_before is not None:
-            curves = {"before": self.trimap_before, "after": self.trimap_after}
-            rates["trimap"] = {"definition": self.trimap_before.definition} | {
-                name: None if curve is None else [_number(value) for value in curve.mean_iou()]
-                for name, curve in curves.items()
-            }
-        return rates
+    def in_order(self) -> Tally:
+        """Itself, with the pictures in the order of the set."""
+        order = np.argsort(self.places, kind="stable")
+        self.ids, self.places = [self.ids[k] for k in order], [self.places[k] for k in order]
+        for stage in self.stages.values():
+            stage.sort(order)
+        return self
 
 
 def collapse_warnings(
@@ -94,24 +111,3 @@ def _collapsed(counts: ConfusionMatrix, class_names: Sequence[str]) -> str | Non
     k = int(predicted.argmax())
     share, truth = 100 * predicted[k], 100 * counts.class_frequency()[k]
     return f"{share:.1f} % of the predictions are '{class_names[k]}' ({truth:.1f} % of the labels are)"
-
-
-def _rates(counts: ConfusionMatrix, names: Sequence[str]) -> dict:
-    return {
-        "mean_iou": _number(counts.mean_iou()),
-        "mean_iou_empty_as_one": _number(counts.mean_iou(empty="one")),
-        "per_class_iou": _by_name(names, counts.iou()),
-        "pixel_accuracy": _number(counts.pixel_accuracy()),
-        "mean_accuracy": _number(counts.mean_accuracy()),
-        "frequency_weighted_iou": _number(counts.frequency_weighted_iou()),
-        "predicted_frequency": _by_name(names, counts.predicted_frequency()),
-        "confusion_matrix": counts.matrix.tolist(),
-    }
-
-
-def _by_name(names: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
-    return {name: _number(value) for name, value in zip(names, values, strict=True)}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

@@ -19,6 +19,7 @@ from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.models.zoo import size_multiple
 from deeplab_tf.published import MEAN_RGB
 
+FUSIONS = ("max_logits", "mean_probabilities")
 _PROBE_SIDE = 257  # 2^8 + 1: its score map has 256 / output_stride + 1 rows
 
 
@@ -28,8 +29,10 @@ class Predictor:
     Args:
       model: RGB float32 [batch, height, width, 3] in 0..255 -> logits [batch, rows, columns, K]; or a MultiScale, which
         is run with its own scales where `scales` is (1.0,).
-      scales: picture scales; more than one are fused by the maximum of their logits (MSC, section 3.2).
+      scales: picture scales.
       flip: average the probabilities of the picture and of its mirror image.
+      fusion: of several scales: "max_logits", the maximum of their logits (MSC, section 3.2), or "mean_probabilities", the
+        mean of each scale's probabilities.
 
     Attributes:
       num_classes: K.
@@ -40,14 +43,18 @@ class Predictor:
       ValueError: no scale or one that is not positive; a model whose score maps do not have (n-1)/stride+1 rows.
     """
 
-    def __init__(self, model: keras.Model, scales: tuple[float, ...] = (1.0,), flip: bool = False):
+    def __init__(
+        self, model: keras.Model, scales: tuple[float, ...] = (1.0,), flip: bool = False, fusion: str = "max_logits"
+    ):
         scales = tuple(float(scale) for scale in scales)
         if not scales or min(scales) <= 0:
             raise ValueError(f"scales are {scales}, expected one positive factor or more")
+        if fusion not in FUSIONS:
+            raise ValueError(f"fusion is {fusion!r}, expected one of {', '.join(FUSIONS)}")
         network = getattr(model, "network", model)
         if network is not model and scales == (1.0,):
             scales = tuple(model.scales)
-        self.scales, self.flip = scales, bool(flip)
+        self.scales, self.flip, self.fusion = scales, bool(flip), fusion
         self.network = network
         self._fused = network if scales == (1.0,) else MultiScale(network, scales)
         self.num_classes, self.output_stride = _probe(network)
@@ -63,8 +70,10 @@ class Predictor:
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
         """[batch, height, width, 3] RGB 0..255 -> float32 [batch, rows, columns, K] of the padded pictures."""
-        padded = pad_to_multiple(tf.cast(images, tf.float32), self.multiple)
-        return tf.cast(self._fused(padded, training=False), tf.float32)
+        return tf.cast(self._fused(self._padded(images), training=False), tf.float32)
+
+    def _padded(self, images: tf.Tensor) -> tf.Tensor:
+        return pad_to_multiple(tf.cast(images, tf.float32), self.multiple)
 
     def probabilities(self, images: tf.Tensor) -> tf.Tensor:
         """[batch, height, width, 3] RGB 0..255 -> float32 [batch, height, width, K], which sum to 1 over K."""
@@ -80,10 +89,16 @@ class Predictor:
         return self.run(image[None])[0].numpy()
 
     def _softmax(self, images: tf.Tensor) -> tf.Tensor:
+        if self.fusion == "max_logits" or len(self.scales) == 1:
+            return self._at_full_size(self.logits(images), images)
+        *own, _ = self._fused(self._padded(images), training=False, return_all=True)
+        return tf.add_n([self._at_full_size(tf.cast(logits, tf.float32), images) for logits in own]) / len(own)
+
+    def _at_full_size(self, logits: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+        """Up-samples logits, cuts them back to the pictures and takes the softmax."""
         height, width = tf.shape(images)[1], tf.shape(images)[2]
         size = [padded_size(height, self.multiple), padded_size(width, self.multiple)]
-        logits = resize_align_corners(self.logits(images), size)
-        return tf.nn.softmax(logits[:, :height, :width], axis=-1)
+        return tf.nn.softmax(resize_align_corners(logits, size)[:, :height, :width], axis=-1)
 
 
 def padded_size(size: int | tf.Tensor, multiple: int) -> int | tf.Tensor:
@@ -100,11 +115,13 @@ def pad_to_multiple(images: tf.Tensor, multiple: int) -> tf.Tensor:
     return tf.where(inside, tf.pad(images, paddings), tf.constant(MEAN_RGB, tf.float32))
 
 
-def predictor_for(model: keras.Model, scales: tuple[float, ...] = (1.0,), flip: bool = False) -> Predictor:
+def predictor_for(
+    model: keras.Model, scales: tuple[float, ...] = (1.0,), flip: bool = False, fusion: str = "max_logits"
+) -> Predictor:
     """The model's Predictor for these settings, made and traced at the first call and kept as long as the model."""
     # In the model's __dict__, not by setattr: Keras and TensorFlow would track it and write it into checkpoints.
     cache = vars(model).setdefault("_deeplab_tf_predictors", _Cache())
-    key = (tuple(scales), bool(flip))
+    key = (tuple(scales), bool(flip), fusion)
     if key not in cache.predictors:
         cache.predictors[key] = Predictor(model, *key)
     return cache.predictors[key]

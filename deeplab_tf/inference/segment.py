@@ -20,6 +20,7 @@ def segment(
     tile: int | tuple[int, int] | Tiles | None = None,
     crf: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     memory_limit: float | None = None,
+    fusion: str = "max_logits",
 ) -> np.ndarray:
     """Class probabilities of a picture of any size.
 
@@ -29,14 +30,15 @@ def segment(
     Args:
       model: a network of the zoo or a MultiScale (run with its own scales where `scales` is (1.0,)).
       image: uint8 [height, width, 3] RGB.
-      scales: picture scales; several are fused by the maximum of their logits (MSC, section 3.2).
+      scales: picture scales.
       flip: average the probabilities of the picture and of its mirror image.
       tile: side or (height, width) of overlapping tiles for pictures larger than that, or a `Tiles`, which
         also holds the overlap (else a quarter of the tile). Probabilities are averaged, weighted
-        by a ramp that falls linearly over the overlap towards a tile's borders. None: the whole picture, or where
+        by a ramp that falls over the overlap towards a tile's borders. None: the whole picture, or where
         that would exceed the memory limit the tiles that `memory.choose_tiles` finds.
       crf: a DenseCRF, applied to the picture and the probabilities last.
       memory_limit: GiB that the process may take; None: half of the machine's memory.
+      fusion: of several scales: "max_logits", the maximum of their logits (MSC, section 3.2), or "mean_probabilities".
 
     Returns:
       float32 [height, width, K], which sum to 1 over K.
@@ -46,7 +48,7 @@ def segment(
       UserError: the picture does not fit the memory limit even in tiles.
     """
     image = check_image(image)
-    predictor = predictor_for(model, scales, flip)
+    predictor = predictor_for(model, scales, flip, fusion)
     tiles = _tiles_of(tile, predictor, image, memory_limit, labels_only=False)
     if tiles is None:
         probabilities = predictor.one(image)
@@ -62,11 +64,12 @@ def segment_labels(
     flip: bool = False,
     tile: int | tuple[int, int] | Tiles | None = None,
     memory_limit: float | None = None,
+    fusion: str = "max_logits",
 ) -> np.ndarray:
     """The likeliest class of every pixel, uint8 [height, width]: `segment(...).argmax(-1)`, in tiles without ever keeping
     the probabilities of the whole picture. The arguments are those of `segment`."""
     image = check_image(image)
-    predictor = predictor_for(model, scales, flip)
+    predictor = predictor_for(model, scales, flip, fusion)
     tiles = _tiles_of(tile, predictor, image, memory_limit, labels_only=True)
     kind = np.uint8 if predictor.num_classes <= 256 else np.uint16
     if tiles is None:

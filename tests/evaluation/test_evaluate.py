@@ -77,7 +77,7 @@ def test_result_is_one_matrix_over_the_set(make_model, tmp_path):
     assert result["images"] == 5 and result["seconds"] > 0
     assert result["trimap"]["definition"] == "label_change" and len(result["trimap"]["after"]) == 41
     files = sorted(path.name for path in (tmp_path / "deep" / "val").iterdir())
-    assert files == ["report.html", "result.json"]
+    assert files == ["pictures.npz", "report.html", "result.json"]
     assert json.loads((tmp_path / "deep" / "val" / "result.json").read_text()) == result
     assert "city/p0" in (tmp_path / "deep" / "val" / "report.html").read_text()
 
@@ -128,8 +128,9 @@ def test_a_crf_that_leaves_one_class_raises_an_alarm(make_model, tmp_path):
         return np.eye(4, dtype=np.float32)[np.full(probabilities.shape[:2], 2)]
 
     result = evaluate(make_model(), SPEC, _examples(), out_dir=tmp_path, crf=erase, progress=False)
-    assert [warning.split(" (")[0] for warning in result["warnings"]] == ["after the CRF 100.0 % of the predictions are 'c'"]
-    assert "--nocrf" in result["warnings"][0]
+    erased, harms = result["warnings"]
+    assert erased.startswith("after the CRF 100.0 % of the predictions are 'c' (") and harms.startswith("the CRF harms here")
+    assert "--nocrf" in erased and "crf_search" in harms
 
 
 def test_a_set_of_void_alone_has_no_figure_and_says_so(make_model, tmp_path):
