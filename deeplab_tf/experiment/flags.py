@@ -37,7 +37,7 @@ def run(main: Callable, define: Callable, argv: list[str] | None = None, *, posi
     define(flags)
     try:
         arguments = _parse(flags, argv)
-        _refuse_foreign(flags, argv)
+        note_given(flags, argv)
         if flags.help:
             print(_usage(main, flags))
             return
@@ -84,8 +84,8 @@ def define_config(flags: absl_flags.FlagValues, uses: Collection[str] | None = N
 
     Args:
       flags: gets them.
-      uses: the settings that the door uses; None: all. The others are known but not listed in the help: a flags file may hold
-        them as far as they are the run's own (`config_from_flags`), the command line may not (`run`).
+      uses: the settings that the door uses; None: all. The others are known but not listed in the help: a flags file of a
+        whole experiment may hold them, the command line may not (`note_given`).
     """
     foreign = absl_flags.FlagValues()
     for section, field, name in all_settings():
@@ -101,11 +101,12 @@ def _is_foreign(flag: absl_flags.Flag) -> bool:
     return getattr(flag, "foreign", False)
 
 
-def _refuse_foreign(flags: absl_flags.FlagValues, argv: Sequence[str]) -> None:
-    """Settings of other doors are no flags of this one, unless a flags file of the whole experiment brings them."""
+def note_given(flags: absl_flags.FlagValues, argv: Sequence[str]) -> None:
+    """Marks what the command line itself gives; refuses settings of other doors there, which a flags file may hold."""
     given = {word.lstrip("-").partition("=")[0] for word in argv[1:] if word.startswith("-")}
     for name in flags:
-        if _is_foreign(flags[name]) and given & {name, f"no{name}"}:
+        flags[name].given = bool(given & {name, f"no{name}"})
+        if _is_foreign(flags[name]) and flags[name].given:
             door = pathlib.PurePath(argv[0]).stem
             raise UserError(f"--{name}: {door} does not use it, expected its own flags (--help lists them); leave it out.")
 
@@ -130,28 +131,33 @@ def _define(flags, name, hint, default, help, choices) -> None:
 def config_from_flags(flags: absl_flags.FlagValues, base: ExperimentConfig | None = None) -> ExperimentConfig:
     """The experiment the flags describe; with `base`, the config of a run, only flags that were given change it.
 
+    A flags file describes a whole experiment: what it says of training is the run's affair, and where the run was trained
+    otherwise a line on stderr says so.
+
     Raises:
-      UserError: a value out of its range, or a flags file with another value than the run's for a setting that the door
-        takes from the run.
+      UserError: a value out of its range.
     """
     settings = {}
-    for section, field, name in all_settings():
-        if base is not None and not flags[name].present:
-            continue
-        kind = _plain(typing.get_type_hints(SECTIONS[section])[field.name])
-        value = flags[name].value
-        settings[name] = _numbers(name, value, kind) if typing.get_origin(kind) is tuple else value
-    config = (base or ExperimentConfig()).replace(**settings)
+    for _, _, name in all_settings():
+        if base is None or (flags[name].present and not _is_foreign(flags[name])):
+            settings[name] = _value(flags, name)
     if base is not None:
-        _require_same(flags, base.flat(), config.flat())
-    return config
+        _tell_differences(flags, base)
+    return (base or ExperimentConfig()).replace(**settings)
 
 
-def _require_same(flags: absl_flags.FlagValues, of_run: dict, wanted: dict) -> None:
-    for name, value in of_run.items():
-        if _is_foreign(flags[name]) and value != wanted[name]:
-            raise UserError(f"--{name}: the flags file has {wanted[name]!r} and the run {value!r}, expected what the run was "
-                            "trained with; give the flags file of that run or none.")
+def _value(flags: absl_flags.FlagValues, name: str):
+    """Of a setting, as the config holds it."""
+    section, field, _ = next(setting for setting in all_settings() if setting.flag == name)
+    kind = _plain(typing.get_type_hints(SECTIONS[section])[field.name])
+    return _numbers(name, flags[name].value, kind) if typing.get_origin(kind) is tuple else flags[name].value
+
+
+def _tell_differences(flags: absl_flags.FlagValues, run: ExperimentConfig) -> None:
+    there = {name: value for name, value in run.flat().items() if _is_foreign(flags[name]) and flags[name].present}
+    other = [f"{name} {value}" for name, value in there.items() if _value(flags, name) != value]
+    if other:
+        print(f"note: the run was trained otherwise than the flags file says ({', '.join(other)}).", file=sys.stderr)
 
 
 def _plain(hint):
@@ -185,11 +191,11 @@ def config_of_trained(flags: absl_flags.FlagValues) -> ExperimentConfig:
     """
     workdir, weights = flags.workdir, flags.weights
     if workdir:
-        base = load_config(workdir)
-        if weights and weights != base.model.weights:
+        if flags["weights"].given:
             raise UserError(f"--workdir={workdir} and --weights={weights}: got both, expected the network of a run or a "
                             "weights file; leave one out.")
-        return config_from_flags(flags, base)
+        base = load_config(workdir)
+        return config_from_flags(flags, base).replace(weights=base.model.weights)
     if not weights:
         raise UserError("--workdir is not set, expected the folder of a run, or --weights=FILE --model=NAME --dataset=NAME (or "
                         "--labels=labels.txt) in its place.")

@@ -10,7 +10,7 @@ from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
-from deeplab_tf.experiment.flags import config_from_flags, define_config
+from deeplab_tf.experiment.flags import config_from_flags, config_of_trained, define_config, define_trained, note_given
 from deeplab_tf.experiment.settings import all_settings
 
 CHANGED = dict(model="resnet101_aspp", scales=(0.5, 0.75, 1.0), crop_size=353, head_rates=(6, 12, 18, 24), mirror=False,
@@ -132,3 +132,37 @@ def test_wrong_flags_answer_in_one_line_without_tensorflow(arguments, message, t
     assert result.returncode == 2 and result.stdout == ""
     assert len(result.stderr.strip().splitlines()) == 1 and result.stderr.startswith("error: ") and message in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def trained(*arguments, workdir):
+    """What a door that takes a trained network makes of its command line."""
+    flags = absl_flags.FlagValues()
+    define_trained(flags, ("flip", "crf"))
+    argv = ["eval", f"--workdir={workdir}", *arguments]
+    flags(argv)
+    note_given(flags, argv)
+    return config_of_trained(flags)
+
+
+def test_a_flags_file_of_the_whole_experiment_tells_where_the_run_differs(tmp_path, capsys):
+    """The run's training settings and weights stay; what the door uses is changed; the rest has a line."""
+    run = ExperimentConfig.create(weights="mine.npz", batch_size=5, flip=False)
+    (tmp_path / "config.json").write_text(run.to_json())
+    (tmp_path / "x.flags").write_text("--weights=published\n--batch_size=10\n--iter_size=1\n--flip\n")
+    assert trained(f"--flagfile={tmp_path / 'x.flags'}", workdir=tmp_path) == run.replace(flip=True)
+    said = capsys.readouterr().err
+    assert "batch_size 5" in said and "iter_size" not in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("argument, message", [("--batch_size=5", "eval does not use it"), ("--nomirror", "--mirror: eval"),
+                                               ("--weights=a.npz", "got both, expected the network of a run or")])
+def test_the_command_line_may_not_hold_what_a_door_does_not_use(tmp_path, argument, message):
+    (tmp_path / "config.json").write_text(ExperimentConfig().to_json())
+    with pytest.raises(UserError, match=message):
+        trained(argument, workdir=tmp_path)
+
+
+def test_the_help_lists_the_flags_of_the_door_alone():
+    flags = absl_flags.FlagValues()
+    define_trained(flags, ("flip",))
+    assert "--[no]flip" in flags.get_help() and "batch_size" not in flags.get_help()
