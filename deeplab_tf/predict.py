@@ -24,7 +24,7 @@ from deeplab_tf.experiment.settings import CRF_STAGE, TRAINED
 
 
 def define(flags):
-    define_trained(flags, ("flip", "tile", "memory_limit", *CRF_STAGE))
+    define_trained(flags, ("eval_scales", "fusion", "flip", "tile", "memory_limit", *CRF_STAGE))
     absl_flags.DEFINE_string("saved_model", None, "folder of a SavedModel whose network is taken", flag_values=flags)
     absl_flags.DEFINE_string("out", None, "folder of the label maps", flag_values=flags)
     absl_flags.DEFINE_list("write", ["palette", "overlay"], "what is written of every picture", flag_values=flags)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import shlex
 
 from deeplab_tf import locks
 from deeplab_tf.datasets import sources
+from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
+from deeplab_tf.evaluation.evaluate import merge as merge_shards
+from deeplab_tf.evaluation.instances import instance_reader
 from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.label_agreement import spec_for_masks
 from deeplab_tf.experiment.network import crf_of, load_trained
@@ -26,6 +30,8 @@ def evaluate_run(
     save_scores: bool = False,
     cached_scores: bool = False,
     match_names: bool = False,
+    shard: tuple[int, int] | None = None,
+    merge: bool = False,
     overwrite: bool = False,
 ) -> dict:
     """Evaluates on `config.data.eval_split`; writes result.json and report.html into `out` or WORKDIR/eval/SPLIT.
@@ -37,6 +43,8 @@ def evaluate_run(
       save_scores: keep the probabilities below it in scores/.
       cached_scores: run the CRF over the scores of an earlier evaluation, without the network.
       match_names: read the masks by the data's own label table and match its classes with the run's by name.
+      shard: (i, n), evaluate every n-th picture from the i-th on; several may run at once.
+      merge: make the results of the shards that are there, in the place of evaluating.
       overwrite: replace results that would else be refused (`results.result_folder`).
 
     Returns:
@@ -44,27 +52,36 @@ def evaluate_run(
     """
     split, settings = config.data.eval_split, config.eval
     folder = result_folder(config, workdir, out, overwrite)
-    run = None if cached_scores else load_trained(config, workdir)
+    run = None if cached_scores or (merge and workdir) else load_trained(config, workdir)
     spec = masks_of(config, load_spec(workdir) if run is None else run.spec, match_names)
     where = (spec, data_dir_of(config), split)
-    shared = {
+    told = {
         "out_dir": folder,
+        "warnings": _contamination(config, split) if workdir else run.warnings,
+        "origin": _origin(config, workdir, out),
+    }
+    if merge:
+        with locks.holding(folder, "eval"):
+            return merge_shards(spec, **told)
+    shared = told | {
         "crf": crf_of(config),
         "crf_workers": settings.crf_workers,
         "gallery": settings.gallery,
         "trimap": settings.trimap,
+        "ignored": config.data.ignore_classes or (),
+        "instances": None if is_records(where[1]) else instance_reader(list_samples(*where)),
+        "shard": shard,
         "settings": named_settings(config, workdir) | ({"weights": run.source.name} if run else {}),
-        "warnings": _contamination(config, split) if workdir else run.warnings,
-        "origin": _origin(config, workdir, out),
     }
-    with locks.holding(folder, "eval"), sources.errors(*where):
+    # Shards write files of their own, so that several may run at once.
+    alone = contextlib.nullcontext() if shard else locks.holding(folder, "eval")
+    with alone, sources.errors(*where):
         examples = sources.evaluation(*where, limit=settings.max_images)
+        if shard:
+            examples = examples.shard(shard[1], shard[0] - 1)
         if cached_scores:
             return evaluate_scores(spec, examples, **shared)
-        return evaluate(
-            run.model, spec, examples, flip=settings.flip, tile=settings.tile, memory_limit=config.devices.memory_limit,
-            save_scores=save_scores, **shared,
-        )  # fmt: skip
+        return evaluate(run.judged, spec, examples, save_scores=save_scores, **run.how, **shared)
 
 
 def masks_of(config: ExperimentConfig, spec: DatasetSpec, match_names: bool) -> DatasetSpec:

@@ -80,18 +80,27 @@ class TrainedNetwork:
 
     @property
     def segment(self) -> Callable[[np.ndarray], np.ndarray]:
-        """uint8 [height, width, 3] RGB -> float32 [height, width, K], as the config's flip and tile say."""
-        return functools.partial(segment, self.model, **self._how)
+        """uint8 [height, width, 3] RGB -> float32 [height, width, K], as the config's scales, flip and tile say."""
+        return functools.partial(segment, self.judged, **self.how)
 
     @property
     def label(self) -> Callable[[np.ndarray], np.ndarray]:
         """uint8 [height, width, 3] RGB -> class ids [height, width]; keeps no probabilities of a large picture."""
-        return functools.partial(segment_labels, self.model, **self._how)
+        return functools.partial(segment_labels, self.judged, **self.how)
 
     @property
-    def _how(self) -> dict:
+    def judged(self) -> keras.Model:
+        """The model that pictures go through: without its own scales where the config gives others."""
+        return getattr(self.model, "network", self.model) if self.config.eval.eval_scales else self.model
+
+    @property
+    def how(self) -> dict:
+        """How they go through it, as `segment` takes it."""
         judged = self.config.eval
-        return {"flip": judged.flip, "tile": judged.tile, "memory_limit": self.config.devices.memory_limit}
+        return {
+            "scales": judged.eval_scales or (1.0,), "fusion": judged.fusion, "flip": judged.flip, "tile": judged.tile,
+            "memory_limit": self.config.devices.memory_limit,
+        }  # fmt: skip
 
 
 def load_trained(config: ExperimentConfig, workdir: str | os.PathLike | None = None) -> TrainedNetwork:

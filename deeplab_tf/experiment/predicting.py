@@ -70,6 +70,6 @@ def _origin(network: TrainedNetwork) -> dict:
     """What the probabilities depend on beside the picture."""
     model, judged = network.config.model, network.config.eval
     return {
-        "network": network_digest(network.model), "scales": list(model.scales), "precision": model.precision,
-        "flip": judged.flip, "tile": judged.tile,
+        "network": network_digest(network.model), "scales": list(judged.eval_scales or model.scales), "fusion": judged.fusion,
+        "precision": model.precision, "flip": judged.flip, "tile": judged.tile,
     }  # fmt: skip

@@ -152,6 +152,14 @@ class EvalConfig:
     """How it is judged."""
 
     checkpoint: str = setting("newest", "which checkpoint of the run", choices=("newest", "best"))
+    eval_scales: tuple[float, ...] | None = setting(
+        None, "picture scales in place of the network's own",
+        Range("factors in (0, 4] with 1 among several", lambda scales: scales and all(0 < scale <= 4 for scale in scales)
+              and (len(scales) == 1 or 1.0 in scales)),
+    )  # fmt: skip
+    fusion: str = setting(
+        "max_logits", "how several scales are fused, the first as published", choices=("max_logits", "mean_probabilities")
+    )
     flip: bool = setting(False, "average the probabilities of the picture and its mirror image")
     tile: int | None = setting(None, "side of the tiles that larger pictures are cut into")
     max_images: int | None = setting(None, "evaluate on the first N pictures only", whole_from(1))

@@ -73,7 +73,7 @@ def test_the_page_has_all_that_was_given(crf, with_crf, tmp_path):
         image, label, scores = disc((40, 60), 25 if k == 2 else 3 + k, seed=k)
         forgotten = np.zeros_like(label) if k == 2 else label
         before, after = scores.argmax(2), crf(image, scores).argmax(2) if with_crf else None
-        tally.add(forgotten, before, after)
+        tally.add(f"p{k}", k, forgotten, before, after)
         exhibits.add(f"seq/{k}", image, forgotten, scores, before, after)
     log = tmp_path / "train.jsonl"
     log.write_text("".join(json.dumps({"step": s, "loss": 1.0, "learning_rate": 0.1}) + "\n" for s in (1, 2)))

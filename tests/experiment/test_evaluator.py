@@ -11,11 +11,13 @@ from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.evaluator import evaluate_run
 from deeplab_tf.experiment.flags import run as run_door
 from deeplab_tf.experiment.run_folder import load_config
+from deeplab_tf.inference.segment import segment
 from deeplab_tf.locks import holding
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 
 
 def evaluated(run, out=None, options=None, **settings):
-    return evaluate_run(load_config(run).replace(crf=False, **settings), run, out=out, **options or {})
+    return evaluate_run(load_config(run).replace(**{"crf": False} | settings), run, out=out, **options or {})
 
 
 def refusal(capsys, *arguments):
@@ -38,6 +40,60 @@ def test_a_few_pictures_do_not_replace_the_whole_set(make_run, capsys):
     assert "result.json there already" in refusal(capsys, f"--workdir={run}", f"--out={run / 'few'}")
     assert evaluated(run, options={"overwrite": True}, max_images=2)["images"] == 2
     assert evaluated(run, max_images=3)["images"] == 3  # of two parts the newer one stays
+
+
+def same_figures(one, other):
+    return {key: value for key, value in one.items() if key != "seconds"} == {
+        key: value for key, value in other.items() if key != "seconds"
+    }
+
+
+def test_shards_add_up_to_the_undisturbed_evaluation(make_run, capsys):
+    run = make_run(pictures=5)
+    options = {"crf": True, "trimap": "label_change"}
+    whole = evaluated(run, out=run / "whole", **options)
+    for number in (3, 1):
+        part = evaluated(run, out=run / "parts", options={"shard": (number, 3)}, **options)
+        assert part["images"] == (1 if number == 3 else 2)
+    said = refusal(capsys, f"--workdir={run}", f"--out={run / 'parts'}", "--merge")
+    assert "shard 2/3" in said and "--shard=2/3" in said
+    evaluated(run, out=run / "parts", options={"shard": (2, 3)}, **options)
+    merged = evaluated(run, out=run / "parts", options={"merge": True}, **options)
+    assert same_figures(merged, whole) and merged["images"] == 5
+    assert same_figures(json.loads((run / "parts/result.json").read_text()), whole)
+    with np.load(run / "whole/pictures.npz") as one, np.load(run / "parts/pictures.npz") as other:
+        for name in set(one.files) - {"about"}:
+            np.testing.assert_array_equal(one[name], other[name])
+    evaluated(run, out=run / "parts", options={"shard": (1, 2), "overwrite": True}, **options)
+    assert "overlap" in refusal(capsys, f"--workdir={run}", f"--out={run / 'parts'}", "--merge", "--overwrite")
+    (run / "parts/shards/1-of-2.npz").unlink()
+    evaluated(run, out=run / "parts", options={"shard": (1, 3), "overwrite": True}, crf=True, trimap="void")
+    said = refusal(capsys, f"--workdir={run}", f"--out={run / 'parts'}", "--merge", "--overwrite")
+    assert "differ in trimap, settings" in said
+    assert "--shard: got '4/3'" in refusal(capsys, f"--workdir={run}", "--shard=4/3")
+
+
+def test_scales_and_fusion_of_the_evaluation_are_those_of_segment(make_run):
+    run = make_run(pictures=2)
+    config = load_config(run).replace(crf=False)
+    from deeplab_tf.experiment.network import load_run
+
+    model = load_run(run, config).model
+    for scales, fusion in (((0.5, 1.0), "mean_probabilities"), ((0.5, 1.0), "max_logits"), ((0.5,), "max_logits")):
+        result = evaluated(run, options={"overwrite": True}, eval_scales=scales, fusion=fusion, flip=True)
+        counts = ConfusionMatrix(3)
+        for k in range(2):
+            image, label = (np.asarray(Image.open(run.parent / f"data/{kind}/val/p{k}.png")) for kind in ("images", "masks"))
+            counts.update(label, segment(model, image, scales, flip=True, fusion=fusion).argmax(-1))
+        assert result["confusion_matrix"] == counts.matrix.tolist() and result["settings"]["eval_scales"] == list(scales)
+    own = [segment(model, image, (scale,)) for scale in (1.0,)][0]
+    half = segment(model, image, (0.5, 1.0), fusion="mean_probabilities")
+    assert np.abs(half.sum(-1) - 1).max() < 1e-5 and np.abs(half - own).max() > 0
+
+
+def test_ignored_classes_leave_the_figures(make_run):
+    result = evaluated(make_run(pictures=2), ignore_classes=(1,))
+    assert result["per_class_iou"]["road"] is None and result["ignored_classes"] == ["road"]
 
 
 def test_swapped_labels_are_refused_or_followed_by_name(make_run, capsys):
