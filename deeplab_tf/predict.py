@@ -50,7 +50,8 @@ def main(flags, arguments):
     for path, reason in outcome.failed:
         print(f"{path}: {reason}", file=sys.stderr)
     if outcome.failed:
-        raise UserError(f"{len(outcome.failed):,} pictures could not be read, the others are done; the reasons stand above.")
+        count = len(outcome.failed)
+        raise UserError(f"{count:,} picture{'s' * (count > 1)} could not be read, the others are done; the reasons stand above.")
 
 
 def _config_for_saved_model(flags) -> ExperimentConfig:

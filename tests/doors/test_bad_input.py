@@ -58,13 +58,17 @@ def test_a_good_folder_trains_evaluates_predicts_and_exports(folder):
     pictures, out = folder / "images" / "train", folder.parent / "out"
     result = run("predict", f"--workdir={workdir}", f"--out={out}", "--nocrf", "--label_ids", str(pictures))
     assert result.returncode == 0, result.stderr[-2000:]
-    assert {path.name for path in out.iterdir()} == {f"{n}{s}" for n in ("a", "b", "c ä") for s in (".png", "_overlay.jpg")}
+    expected = {f"{n}{s}" for n in ("a", "b", "c ä") for s in (".png", "_overlay.jpg")}
+    assert {path.name for path in out.iterdir()} == expected | {"predict.jsonl"}
     with Image.open(out / "a.png") as labels:
         assert labels.mode == "P" and labels.size == (81, 70) and set(np.unique(labels)) <= {0, 100, 200}
-    assert "--overwrite" in refused("predict", f"--workdir={workdir}", f"--out={out}", str(pictures))
+    # Other settings than those of the results that are there: after the CRF, and in class ids.
+    assert "crf, ids differ" in refused("predict", f"--workdir={workdir}", f"--out={out}", str(pictures))
     truncated = folder.parent / "broken.jpg"
     truncated.write_bytes((pictures / "a.jpg").read_bytes()[:200])
-    assert str(truncated) in refused("predict", f"--workdir={workdir}", f"--out={folder.parent / 'out2'}", str(truncated))
+    result = run("predict", f"--workdir={workdir}", f"--out={folder.parent / 'out2'}", "--nocrf", str(truncated))
+    assert result.returncode == 2 and f"{truncated}: " in result.stderr, result.stderr[-2000:]
+    assert result.stderr.strip().splitlines()[-1].startswith("error: 1 picture could not be read")
     assert not list(folder.parent.glob("out2/*"))
     message = refused("eval", f"--workdir={workdir}", "--eval_split=train", "--model=vgg16_aspp_s")
     assert "checkpoint" in message or "fc6_1" in message
