@@ -50,8 +50,9 @@ def main(flags, arguments):
     for path, reason in outcome.failed:
         print(f"{path}: {reason}", file=sys.stderr)
     if outcome.failed:
-        count = len(outcome.failed)
-        raise UserError(f"{count:,} picture{'s' * (count > 1)} could not be read, the others are done; the reasons stand above.")
+        several = "s" * (len(outcome.failed) > 1)
+        raise UserError(f"{len(outcome.failed):,} picture{several} could not be read, the others are done; the reasons stand "
+                        "above.")
 
 
 def _config_for_saved_model(flags) -> ExperimentConfig:
