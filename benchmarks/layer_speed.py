@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from benchmarks.crf import Synthetic
+from benchmarks.crf_pictures import Synthetic
 from benchmarks.measuring import in_turn, median_ratio
 from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.crf.params import CrfParams

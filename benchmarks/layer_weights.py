@@ -10,9 +10,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tqdm
-from deeplab_tf.evaluation.inference import segment
-from deeplab_tf.evaluation.metrics import ConfusionMatrix
-from deeplab_tf.runs import data_dir_of, load_config
 
 from deeplab_tf.crf import search as crf_search
 from deeplab_tf.crf.dense_crf import DenseCRF
@@ -20,7 +17,10 @@ from deeplab_tf.crf.scores import load_scores, save_scores
 from deeplab_tf.datasets.masks import read_label
 from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import list_samples
-from deeplab_tf.experiment import load_run
+from deeplab_tf.experiment.network import load_run
+from deeplab_tf.experiment.run_folder import data_dir_of, load_config
+from deeplab_tf.inference.segment import segment
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from deeplab_tf.models.mean_field_crf import ITERATIONS, MeanFieldCRF
 from deeplab_tf.training.losses import segmentation_loss
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -10,14 +12,14 @@ from deeplab_tf.datasets.label_tables import VOID
 _BEND = 0.25  # radians a pixel: how sharply a stroke turns by itself
 
 
-def scribbles(label: np.ndarray, fraction: float = 0.03, seed: int = 0, ignore_label: int = VOID) -> np.ndarray:
+def scribbles(label: np.ndarray, fraction: float = 0.03, seed: int | Sequence[int] = 0, ignore_label: int = VOID) -> np.ndarray:
     """A mask of strokes: every connected region of a class gets one, and every other pixel becomes void.
 
     Args:
       label: uint8 [height, width], class ids and `ignore_label`.
       fraction: of each region's pixels that its stroke covers, in (0, 1]; at least one pixel. ScribbleSup's strokes on
         VOC 2012 cover about 0.03 (Tang et al. 2018).
-      seed: of the strokes; the same seed gives the same ones.
+      seed: of the strokes, one number or several; the same seed gives the same ones.
       ignore_label: value of void, in `label` and in the result.
 
     Returns:

@@ -144,7 +144,7 @@ def small_network():
     picture = keras.Input((16, 16, 3))
     logits = keras.layers.Conv2D(CLASSES, 1, name="head", kernel_initializer=keras.initializers.RandomNormal(0, 0.01, seed=0))(
         picture)
-    return keras.Model(picture, MeanFieldCRF(CrfParams(w1=0.1, w2=0.1, iterations=3), name="crf")(picture, logits))
+    return keras.Model(picture, MeanFieldCRF(CrfParams(w1=0.1, w2=0.1, iterations=3), threads=1, name="crf")(picture, logits))
 
 
 def test_fit_trains_the_layer_and_what_is_before_it(tmp_path):
