@@ -1,39 +1,36 @@
-"""Searches the CRF's parameters on cached scores: `python -m deeplab_tf.crf_search --scores_dir=DIR ... --out=OUT`.
+"""Searches the CRF's parameters for a run: `python -m deeplab_tf.crf_search --workdir=DIR`.
 
-DIR holds what `eval --save_scores` wrote, one ID.npz per picture. OUT receives preset.json (for `eval
---crf_preset=OUT/preset.json`), settings.csv, heat_map.png and search.jsonl, from which a stopped search goes on. Every third
-value of the paper's grid is tried first, then the neighbours of the best three until none is new, then half steps.
+Takes 100 pictures of the split that the run is evaluated on, and makes the score maps that `eval --save_scores` did not keep.
+DIR/crf_search (or --out) receives preset.json (for `eval --crf_preset=FILE`), settings.csv, heat_map.png and search.jsonl,
+from which a stopped search goes on. Every third value of the paper's grid is tried first, then the neighbours of the best
+three until none is new, beyond the grid's edge too, then half steps. Where nothing helps it says so and writes no preset.
+--scores_dir=DIR --out=OUT --dataset=NAME --data_dir=DIR searches over score maps without a run.
 """
 
 import os
-import pathlib
-import random
 import sys
 
 from absl import flags as absl_flags
 
-from deeplab_tf.crf.params import NORMALIZATIONS, CrfParams, save_preset
-from deeplab_tf.datasets.specs import get_dataset
+from deeplab_tf.crf.params import NORMALIZATIONS, CrfParams
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.flags import quiet_logs, require, run
-from deeplab_tf.whole_files import check_writable, make_folder
-
-RESULTS = ("preset.json", "settings.csv", "heat_map.png")
+from deeplab_tf.experiment.search_data import check_results, of_run, of_scores
 
 
 def define(flags):
-    absl_flags.DEFINE_string("scores_dir", None, "folder of score maps, ID.npz", flag_values=flags)
-    absl_flags.DEFINE_string("out", None, "folder for the results", flag_values=flags)
-    absl_flags.DEFINE_string("dataset", "voc2012", "data set of the pictures", flag_values=flags)
+    absl_flags.DEFINE_string("workdir", None, "folder of the run", flag_values=flags)
+    absl_flags.DEFINE_string("scores_dir", None, "folder of score maps, ID.npz, in place of a run", flag_values=flags)
+    absl_flags.DEFINE_string("out", None, "folder for the results (default: WORKDIR/crf_search)", flag_values=flags)
+    absl_flags.DEFINE_string("dataset", "voc2012", "data set of --scores_dir", flag_values=flags)
     absl_flags.DEFINE_string("data_dir", None, "where the data set lies", flag_values=flags)
-    absl_flags.DEFINE_string("split", "val", "split to take pictures from", flag_values=flags)
-    absl_flags.DEFINE_integer("pictures", 100, "how many pictures, drawn with a fixed seed", lower_bound=1,
-                              flag_values=flags)
-    absl_flags.DEFINE_float("w2", 3, "weight of the position kernel (fixed)", flag_values=flags)
+    absl_flags.DEFINE_string("split", None, "split to take pictures from (default: the run's, else val)", flag_values=flags)
+    absl_flags.DEFINE_integer("pictures", 100, "how many pictures, drawn with a fixed seed", lower_bound=1, flag_values=flags)
+    absl_flags.DEFINE_float("w2", 3, "weight of the position kernel", flag_values=flags)
     absl_flags.DEFINE_float("sigma_gamma", 3, "width of the position kernel, pixels (fixed)", flag_values=flags)
     absl_flags.DEFINE_integer("iterations", 10, "mean field iterations", flag_values=flags)
     absl_flags.DEFINE_enum("normalization", "symmetric", NORMALIZATIONS, "of the kernels", flag_values=flags)
-    absl_flags.DEFINE_bool("exhaustive", False, "try every setting on every picture", flag_values=flags)
+    absl_flags.DEFINE_bool("exhaustive", False, "try every setting of the grid on every picture", flag_values=flags)
     absl_flags.DEFINE_bool("finer", True, "follow with half steps round the best", flag_values=flags)
     absl_flags.DEFINE_integer("threads", 2, "pictures' lattices in work at once", lower_bound=1, flag_values=flags)
     absl_flags.DEFINE_bool("overwrite", False, "replace results that are there", flag_values=flags)
@@ -48,41 +45,28 @@ def main(flags, arguments):
 
 
 def find_preset(flags):
-    scores, out = pathlib.Path(require(flags, "scores_dir")), pathlib.Path(require(flags, "out"))
-    spec, data_dir = get_dataset(flags.dataset, flags.data_dir), require(flags, "data_dir")
+    given = {name: getattr(flags, name) for name in ("w2", "sigma_gamma", "iterations", "normalization")}
     try:
-        base = CrfParams(w2=flags.w2, sigma_gamma=flags.sigma_gamma, iterations=flags.iterations,
-                         normalization=flags.normalization)
+        base = CrfParams(**given)
     except ValueError as error:
         raise UserError(str(error)) from error
-    check_writable(out)
-    present = [name for name in RESULTS if (out / name).exists()]
-    if present and not flags.overwrite:
-        raise UserError(f"--out={out}: got {', '.join(present)} there already; name another folder or --overwrite.")
-    from deeplab_tf.crf import search, search_log
-    from deeplab_tf.datasets.samples import list_samples
+    if flags.workdir and flags.scores_dir:
+        raise UserError(f"--scores_dir={flags.scores_dir}: given beside --workdir, whose scores are taken; leave one out.")
+    folder = None if flags.workdir else require(flags, "scores_dir")
+    out = flags.out or f"{flags.workdir}/crf_search" if flags.workdir else require(flags, "out")
+    check_results(out, flags.overwrite)
+    if flags.workdir:
+        data = of_run(flags.workdir, flags.data_dir, flags.split)
+    else:
+        data = of_scores(flags.dataset, require(flags, "data_dir"), flags.split or "val", folder)
+    quiet_logs()  # loads TensorFlow: only when all is well
+    from deeplab_tf.experiment import searching
 
-    pictures = [search.Picture(one.id, str(scores / f"{one.id}.npz"), one.image, one.label)
-                for one in list_samples(spec, data_dir, flags.split)
-                if one.label and (scores / f"{one.id}.npz").exists()]
-    if not pictures:
-        raise UserError(f"--scores_dir={scores}: got no score map of a picture of {flags.dataset} {flags.split}, "
-                        "expected ID.npz as eval --save_scores writes them.")
-    make_folder(out)
-    quiet_logs()
-    from deeplab_tf.datasets.masks import read_label  # these load TensorFlow: only when all is well
-    from deeplab_tf.datasets.pictures import read_image
-
-    random.Random(0).shuffle(pictures)
-    result = search.search(pictures[:flags.pictures], num_classes=spec.num_classes, ignore_label=spec.ignore_label,
-                           read_image=read_image, read_label=lambda path: read_label(path, spec), base=base,
-                           log_file=out / "search.jsonl", exhaustive=flags.exhaustive, finer=flags.finer,
-                           threads=flags.threads)
-    search_log.write_table(out / "settings.csv", result.rows)
-    search_log.write_heat_map(out / "heat_map.png", result.rows)
-    save_preset(out / "preset.json", result.params)
-    print(f"best: {result.params}, mIoU {100 * result.before:.2f} % before, {100 * result.rows[0].mean_iou:.2f} % after "
-          f"the CRF, {min(len(pictures), flags.pictures)} pictures, {result.seconds:.0f} s: {out / 'preset.json'}")
+    samples = searching.drawn(data.samples, flags.pictures)
+    scores = searching.make_scores(data.config, flags.workdir, samples, out) if flags.workdir else searching.in_folder(folder)
+    outcome = searching.search_parameters(data.spec, samples, scores, out, base, exhaustive=flags.exhaustive,
+                                          finer=flags.finer, threads=flags.threads)
+    print(outcome.sentence())
 
 
 if __name__ == "__main__":

@@ -3,6 +3,10 @@
 w2 and sigma_gamma are fixed; a coarse grid over w1, sigma_alpha, sigma_beta comes first, then half steps round its
 best setting. All w1 of a (sigma_alpha, sigma_beta) pair share one lattice per picture.
 
+The paper's grid fits photographs and strong networks. Where the best setting lies on its edge the search goes on beyond it
+(`LADDERS`), with w2 = 0 too, and where nothing in it helps it tries gentle settings (`GENTLE`); what does not gain over the
+scores as they are is not recommended.
+
 Unless the search is exhaustive, only every third value of the grid is tried at first, and from there the neighbours of
 the best three settings until none is new: mIoU over all pictures is smooth in the parameters, while over a few pictures
 it cannot tell them apart (halving the settings after 4, 8, 16 pictures loses the winner). A setting that is clearly
@@ -34,38 +38,71 @@ class Setting(NamedTuple):
     w1: float
     sigma_alpha: float
     sigma_beta: float
+    w2: float
+
+
+LADDERS = {  # the next values beyond a grid's edge, either way
+    "w1": (0.25, 0.5, 1, 2, 8, 12, 16),
+    "sigma_alpha": (2.5, 5, 10, 20, 130, 170, 220),
+    "sigma_beta": (1, 2, 8, 10, 14, 20, 30),
+    "w2": (0,),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """Values to try; the defaults are the paper's: w1 3:6, sigma_alpha 30:10:100, sigma_beta 3:6."""
+    """Values to try; the defaults are the paper's: w1 3:6, sigma_alpha 30:10:100, sigma_beta 3:6, w2 fixed."""
 
     w1: tuple[float, ...] = (3, 4, 5, 6)
     sigma_alpha: tuple[float, ...] = (30, 40, 50, 60, 70, 80, 90, 100)
     sigma_beta: tuple[float, ...] = (3, 4, 5, 6)
+    w2: tuple[float, ...] = (3,)
+
+    @property
+    def axes(self) -> dict[str, tuple[float, ...]]:
+        return {name: getattr(self, name) for name in Setting._fields}
 
     def settings(self) -> list[Setting]:
-        return list(itertools.starmap(Setting, itertools.product(self.w1, self.sigma_alpha, self.sigma_beta)))
+        return list(itertools.starmap(Setting, itertools.product(*self.axes.values())))
 
     def every_third(self) -> "Grid":
         """Its first, fourth, seventh, ... values."""
-        return Grid(self.w1[::3], self.sigma_alpha[::3], self.sigma_beta[::3])
+        return Grid(*(steps[::3] for steps in self.axes.values()))
 
     def neighbours(self, centre: Setting) -> list[Setting]:
         """What lies one step from `centre` along one of the parameters."""
         found = []
-        for name, steps in zip(Setting._fields, (self.w1, self.sigma_alpha, self.sigma_beta), strict=True):
+        for name, steps in self.axes.items():
             place = steps.index(getattr(centre, name))
             found += [centre._replace(**{name: steps[near]}) for near in (place - 1, place + 1) if 0 <= near < len(steps)]
         return found
 
+    def beyond(self, best: Setting) -> "Grid":
+        """With the next value of `LADDERS` where `best` lies on an edge; w2 may go only where another parameter does."""
+        axes = {name: _grown(steps, getattr(best, name), LADDERS[name]) for name, steps in self.axes.items() if name != "w2"}
+        edge = any(steps != getattr(self, name) for name, steps in axes.items())
+        return Grid(**axes, w2=_grown(self.w2, best.w2, LADDERS["w2"]) if edge else self.w2)
+
+    def joined(self, other: "Grid") -> "Grid":
+        """The values of both."""
+        return Grid(*(tuple(sorted({*steps, *getattr(other, name)})) for name, steps in self.axes.items()))
+
     def finer(self, best: Setting) -> "Grid":
-        """Half a step to either side of `best`, nothing at or below 0."""
+        """Half a step to either side of `best`, nothing at or below 0; w2 stays."""
         def values(centre, steps):
-            half = min(np.diff(sorted(steps)), default=0) / 2
+            half = min((abs(one - centre) for one in steps if one != centre), default=0) / 2
             return tuple(sorted({float(centre + k * half) for k in (-1, 0, 1) if centre + k * half > 0}))
-        return Grid(*(values(centre, steps) for centre, steps in
-                      zip(best, (self.w1, self.sigma_alpha, self.sigma_beta), strict=True)))
+        return Grid(*(values(getattr(best, name), steps) for name, steps in self.axes.items() if name != "w2"), (best.w2,))
+
+
+GENTLE = Grid(w1=(0.5, 1, 2), sigma_alpha=(5, 20), sigma_beta=(5, 10, 20), w2=(0,))
+"""Where the paper's grid does nothing but harm: weak bilateral kernels alone, near in place, far in colour."""
+
+
+def _grown(steps: tuple[float, ...], best: float, ladder: tuple[float, ...]) -> tuple[float, ...]:
+    below = [value for value in ladder if value < steps[0]][-1:] if best == steps[0] else []
+    above = [value for value in ladder if value > steps[-1]][:1] if best == steps[-1] else []
+    return (*below, *steps, *above)
 
 
 class Picture(NamedTuple):
@@ -88,13 +125,20 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class SearchResult:
-    """All settings, best first; `before` is the mIoU without the CRF; `runs` counts picture-settings computed now."""
+    """All settings, best first; `before` is the mIoU without the CRF, `gain` the interval (95 %, paired bootstrap over the
+    pictures) of the best one's gain over it; `runs` counts picture-settings computed now."""
 
     params: CrfParams
     rows: tuple[Row, ...]
     before: float
+    gain: tuple[float, float]
     runs: int
     seconds: float
+
+    @property
+    def helps(self) -> bool:
+        """Whether the best setting gains on these pictures."""
+        return self.rows[0].mean_iou > self.before
 
 
 def counts(labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore_label: int) -> np.ndarray:
@@ -147,7 +191,7 @@ class _Runner:
 
     def results(self, settings: Sequence[Setting], first: int, last: int) -> None:
         """Compute pictures first..last-1 of these settings, where the log does not hold them."""
-        pairs: dict[tuple[float, float], list[Setting]] = {}
+        pairs: dict[tuple, list[Setting]] = {}
         for setting in settings:
             pairs.setdefault(setting[1:], []).append(setting)
         wanted = []
@@ -178,12 +222,11 @@ class _Runner:
         keys = [self.keys[picture.id] for picture in self.pictures[:last]]
         return np.array([[self.log[setting, key] for key in keys] for setting in settings])
 
-    def before(self) -> float:
-        totals = np.zeros((3, self.num_classes), np.int64)
-        for picture in self.pictures:
-            _, probs, labels = self._read(picture)
-            totals += counts(labels, probs.argmax(axis=-1), self.num_classes, self.ignore_label)
-        return float(mean_iou(totals))
+    def before(self) -> np.ndarray:
+        """int64 [pictures, 3, classes] without the CRF."""
+        read = (self._read(picture) for picture in self.pictures)
+        return np.stack([counts(labels, probs.argmax(axis=-1), self.num_classes, self.ignore_label)
+                         for _, probs, labels in read])
 
     def _read(self, picture):
         image, labels = self.read_image(picture.image), self.read_label(picture.label)
@@ -195,8 +238,7 @@ class _Runner:
         return image, probs, labels
 
     def _pair(self, image, probs, labels, settings):
-        _, sigma_alpha, sigma_beta = settings[0]
-        params = dataclasses.replace(self.base, sigma_alpha=sigma_alpha, sigma_beta=sigma_beta)
+        params = dataclasses.replace(self.base, **settings[0]._asdict())
         refined = self.crf.with_params(params).sweep(image, probs, [setting.w1 for setting in settings])
         return [counts(labels, q.argmax(axis=-1), self.num_classes, self.ignore_label) for q in refined]
 
@@ -228,7 +270,7 @@ def search(pictures: Sequence[Picture], *, num_classes: int, read_image: Callabl
         read_image: file -> uint8 [height, width, 3], RGB.
         read_label: file -> integer [height, width].
         log_file: results as they come; a search that was stopped goes on from it.
-        grid: coarse grid; None: the paper's.
+        grid: coarse grid; None: the paper's, with the w2 of `base`.
         base: what is fixed (w2, sigma_gamma, iterations, normalization); None: w2 = 3, sigma_gamma = 3.
         exhaustive: try every setting on every picture.
         finer: follow with half steps round the best.
@@ -240,20 +282,45 @@ def search(pictures: Sequence[Picture], *, num_classes: int, read_image: Callabl
     """
     if not pictures:
         raise UserError("CRF search: got no pictures, expected at least one with a score map and a label.")
-    start, grid, base = time.monotonic(), grid or Grid(), base or CrfParams(w2=3, sigma_gamma=3)
+    start, base = time.monotonic(), base or CrfParams(w2=3, sigma_gamma=3)
+    grid = grid or Grid(w2=(base.w2,))
     fixed = {key: value for key, value in dataclasses.asdict(base).items() if key not in Setting._fields}
     with SearchLog(log_file, {**fixed, "num_classes": num_classes}) as log:
         runner = _Runner(pictures, base, num_classes, ignore_label, (read_image, read_label), log, threads, report)
         with _stopping_at_once(runner.pool):
-            race = _Race(runner, exhaustive, report)
+            race, before = _Race(runner, exhaustive, report), runner.before()
             race.enter((grid if exhaustive else grid.every_third()).settings())
-            while race.enter([near for leader in race.leaders() for near in grid.neighbours(leader)]):
-                pass
+            if not exhaustive:
+                grid = _walk(race, grid)
+                if race.rows[0].mean_iou <= mean_iou(before.sum(axis=0)):
+                    report("nothing in the grid helps: trying gentle settings")
+                    race.enter(GENTLE.settings())
+                    grid = _walk(race, grid.joined(GENTLE))
             if finer:
                 race.enter(grid.finer(race.rows[0].setting).settings())
-            before = runner.before()
-    best = dataclasses.replace(base, **race.rows[0].setting._asdict())
-    return SearchResult(best, tuple(race.rows), before, runner.runs, time.monotonic() - start)
+            best = race.rows[0].setting
+            gain = _gain(before, runner.table([best], len(pictures))[0])
+    return SearchResult(dataclasses.replace(base, **best._asdict()), tuple(race.rows), float(mean_iou(before.sum(axis=0))),
+                        gain, runner.runs, time.monotonic() - start)
+
+
+def _walk(race: "_Race", grid: Grid) -> Grid:
+    """From neighbour to neighbour of the best until none is new, beyond the grid's edge too; returns the grid as it grew."""
+    while True:
+        while race.enter([near for leader in race.leaders() for near in grid.neighbours(leader)]):
+            pass
+        larger = grid.beyond(race.rows[0].setting)
+        if larger == grid:
+            return grid
+        grid = larger
+
+
+def _gain(before: np.ndarray, after: np.ndarray, draws: int = 1000) -> tuple[float, float]:
+    """The middle 95 % of the gain in mIoU when the pictures are drawn anew; int [pictures, 3, classes] each."""
+    count, weights = len(before), np.random.default_rng(0)
+    drawn = weights.multinomial(count, np.full(count, 1 / count), size=draws)
+    scores = [mean_iou(np.tensordot(drawn, one, 1)) for one in (before, after)]
+    return tuple(np.quantile(scores[1] - scores[0], [0.025, 0.975]).tolist())
 
 
 @contextlib.contextmanager

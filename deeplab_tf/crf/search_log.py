@@ -62,12 +62,12 @@ def write_table(path: str | os.PathLike, rows) -> None:
     """CSV of `search.Row`s: setting, mIoU in %, pictures it was tried on."""
     with replacing(path) as partial, open(partial, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["w1", "sigma_alpha", "sigma_beta", "mean_iou_percent", "pictures"])
+        writer.writerow(["w1", "sigma_alpha", "sigma_beta", "w2", "mean_iou_percent", "pictures"])
         writer.writerows([*row.setting, f"{100 * row.mean_iou:.3f}", row.pictures] for row in rows)
 
 
 def write_heat_map(path: str | os.PathLike, rows) -> None:
-    """PNG of `search.Row`s: sigma_alpha across, sigma_beta down, in each cell the best mIoU (%) over w1.
+    """PNG of `search.Row`s: sigma_alpha across, sigma_beta down, in each cell the best mIoU (%) over w1 and w2.
 
     Cells run from dark (lowest) to bright (highest); those in brackets were dropped before all pictures were seen, grey
     ones were not tried. The picture says so itself.
@@ -75,13 +75,13 @@ def write_heat_map(path: str | os.PathLike, rows) -> None:
     from PIL import Image, ImageDraw
     best = {}
     for row in rows:
-        cell = row.setting[1:]
+        cell = row.setting[1:3]
         if cell not in best or (row.pictures, row.mean_iou) > (best[cell].pictures, best[cell].mean_iou):
             best[cell] = row
     alphas, betas = (sorted(set(values)) for values in zip(*best, strict=True))
     most = max(row.pictures for row in rows)
     low, high = min(row.mean_iou for row in best.values()), max(row.mean_iou for row in best.values())
-    title = [f"mIoU in % after the CRF on {most} pictures, the best over w1",
+    title = [f"mIoU in % after the CRF on {most} pictures, the best over w1 and w2",
              "across: sigma_alpha, pixels; down: sigma_beta, grey levels"]
     notes = ["grey: not tried, as the search follows the best settings",
              "in brackets: dropped before all pictures were seen"]

@@ -18,7 +18,7 @@ from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.examples import Example, count_examples, read_examples, refine_beside
 from deeplab_tf.evaluation.exhibits import Exhibits
 from deeplab_tf.evaluation.parts import PICTURES, load_shards, save_part, shard_path, tally_of
-from deeplab_tf.evaluation.picture_cache import PictureCache, label_cache, score_cache
+from deeplab_tf.evaluation.picture_cache import PictureCache, label_cache, read_about, score_cache
 from deeplab_tf.evaluation.summary import crf_warnings, summary
 from deeplab_tf.evaluation.tally import Tally, collapse_warnings, void_warnings
 from deeplab_tf.inference.digest import network_digest
@@ -96,13 +96,7 @@ def evaluate(
             "classes, expected the same number: take the model that was trained on this data set."
         )
     out_dir = pathlib.Path(out_dir)
-    about = {
-        "network": network_digest(model) if save_scores else None,
-        "scales": list(predictor.scales),
-        "flip": bool(flip),
-        "fusion": fusion,
-        "tile": None if tile is None else dataclasses.asdict(Tiles.of(tile)),
-    }
+    about = scores_about(model, scales, flip, fusion, tile) if save_scores else {}
     cache = score_cache(out_dir / "scores", about) if save_scores else None
 
     def scores_of(example: Example) -> np.ndarray:
@@ -122,6 +116,20 @@ def evaluate(
     )  # fmt: skip
     labels = _crf_label_cache(out_dir, crf, about) if save_scores else None
     return run(examples, scores_of, labels, progress)
+
+
+def scores_about(
+    model: keras.Model, scales: tuple[float, ...] = (1.0,), flip: bool = False, fusion: str = "max_logits",
+    tile: int | tuple[int, int] | Tiles | None = None,
+) -> dict:  # fmt: skip
+    """What kept scores depend on beside their pictures, as `score_cache` takes it."""
+    return {
+        "network": network_digest(model),
+        "scales": list(predictor_for(model, scales, flip, fusion).scales),
+        "flip": bool(flip),
+        "fusion": fusion,
+        "tile": None if tile is None else dataclasses.asdict(Tiles.of(tile)),
+    }
 
 
 def evaluate_scores(
@@ -159,12 +167,9 @@ def evaluate_scores(
             )
         return probabilities
 
-    try:
-        about = json.loads((out_dir / "scores" / "about.json").read_text())
-    except (OSError, ValueError):
-        raise UserError(
-            f"{out_dir / 'scores'} holds no scores: evaluate with --save_scores first."
-        ) from None
+    about = read_about(out_dir / "scores")
+    if about is None:
+        raise UserError(f"{out_dir / 'scores'} holds no scores: evaluate with --save_scores first.")
     run = _Run(
         spec, out_dir, crf, crf_workers, gallery, trimap, tuple(ignored), instances, shard, about | dict(settings or {}),
         tuple(warnings), dict(origin or {}),

@@ -14,6 +14,7 @@ import numpy as np
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.tally import Tally
+from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from deeplab_tf.whole_files import make_folder, replacing
 
 PICTURES = "pictures.npz"
@@ -35,6 +36,10 @@ class Part:
     ids: tuple[str, ...]
     places: tuple[int, ...]
     stages: dict[str, dict[str, np.ndarray]]
+
+    def counts(self, stage: str, ignore_label: int) -> ConfusionMatrix:
+        """The confusion matrix of a stage."""
+        return ConfusionMatrix.from_matrix(self.stages[stage]["matrix"], ignore_label).ignoring(self.about["ignored"])
 
 
 def shard_path(out_dir: str | os.PathLike, shard: tuple[int, int]) -> pathlib.Path:

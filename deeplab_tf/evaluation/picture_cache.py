@@ -16,6 +16,7 @@ from deeplab_tf.crf.scores import load_scores, picture_digest, save_scores
 from deeplab_tf.whole_files import make_folder, replacing, unwritable
 
 _ABOUT = "about.json"
+_KIND = {"known by": "the pixels of the picture"}
 
 
 class PictureCache:
@@ -45,13 +46,13 @@ class PictureCache:
         self._suffix, self._read, self._write = suffix, read, write
         if about is None:
             return
-        about = json.loads(json.dumps(about | {"known by": "the pixels of the picture"}))
-        if _read_about(self.folder) != about:
+        about = json.loads(json.dumps(about))
+        if read_about(self.folder) != about:
             if (self.folder / _ABOUT).exists():  # never a folder that is not one of ours
                 _remove(self.folder)
             make_folder(self.folder)
             with replacing(self.folder / _ABOUT) as partial:
-                partial.write_text(json.dumps(about, indent=1) + "\n")
+                partial.write_text(json.dumps(about | _KIND, indent=1) + "\n")
 
     def path(self, id: str) -> pathlib.Path:
         """The file of a picture; an id may contain folders ("frankfurt/frankfurt_000000_000294")."""
@@ -80,6 +81,16 @@ class PictureCache:
         self._write(path, array, picture_digest(image))
 
 
+def read_about(folder: str | os.PathLike) -> dict | None:
+    """What the files of a cache came about by; None where the folder holds none of this kind."""
+    try:
+        about = json.loads((pathlib.Path(folder) / _ABOUT).read_text())
+    except (OSError, ValueError):
+        return None
+    kind = {name: about.pop(name, None) for name in _KIND} if isinstance(about, dict) else None
+    return about if kind == _KIND else None
+
+
 def label_cache(folder: str | os.PathLike, about: dict) -> PictureCache:
     """A cache of label maps, integer [height, width] below 65,536, as grey PNG."""
     return PictureCache(folder, about, ".png", _read_labels, _write_labels)
@@ -95,13 +106,6 @@ def _remove(folder: pathlib.Path) -> None:
         shutil.rmtree(folder)
     except OSError as error:
         raise unwritable(folder, error) from error
-
-
-def _read_about(folder: pathlib.Path) -> dict | None:
-    try:
-        return json.loads((folder / _ABOUT).read_text())
-    except (OSError, ValueError):
-        return None
 
 
 def _read_labels(path: pathlib.Path, picture: str) -> np.ndarray:

@@ -18,7 +18,7 @@ from deeplab_tf.crf.scores import load_scores, save_scores
 from deeplab_tf.errors import UserError
 from tests.crf.conftest import make_picture
 
-GRID = crf_search.Grid(w1=(1, 4), sigma_alpha=(5, 20), sigma_beta=(2, 15))
+GRID = crf_search.Grid(w1=(1, 4), sigma_alpha=(5, 20), sigma_beta=(2, 15), w2=(2,))
 BASE = CrfParams(w2=2, sigma_gamma=2, iterations=3)
 
 
@@ -59,11 +59,38 @@ def test_counts_and_mean_iou_by_hand():
 def test_papers_grid_and_the_finer_one():
     grid = crf_search.Grid()
     assert len(grid.settings()) == 4 * 8 * 4
-    near = grid.finer(crf_search.Setting(3, 30, 6))
-    assert near == crf_search.Grid((2.5, 3, 3.5), (25, 30, 35), (5.5, 6, 6.5))
+    near = grid.finer(crf_search.Setting(3, 30, 6, 3))
+    assert near == crf_search.Grid((2.5, 3, 3.5), (25, 30, 35), (5.5, 6, 6.5), (3,))
     assert grid.every_third() == crf_search.Grid((3, 6), (30, 60, 90), (3, 6))
-    assert grid.neighbours(crf_search.Setting(4, 100, 3)) == [(3, 100, 3), (5, 100, 3), (4, 90, 3), (4, 100, 4)]
+    assert grid.neighbours(crf_search.Setting(4, 100, 3, 3)) == [
+        (3, 100, 3, 3), (5, 100, 3, 3), (4, 90, 3, 3), (4, 100, 4, 3)]
 
+
+def test_the_grid_grows_where_the_best_lies_on_its_edge():
+    grid = crf_search.Grid()
+    assert grid.beyond(crf_search.Setting(4, 50, 4, 3)) == grid
+    grown = grid.beyond(crf_search.Setting(3, 30, 6, 3))
+    assert grown == crf_search.Grid((2, 3, 4, 5, 6), (20, *grid.sigma_alpha), (3, 4, 5, 6, 8), (0, 3))
+    assert crf_search.Setting(3, 30, 6, 0) in grown.neighbours(crf_search.Setting(3, 30, 6, 3))
+    while (larger := grown.beyond(crf_search.Setting(*(steps[place] for steps, place in zip(
+            grown.axes.values(), (0, 0, -1, 0), strict=True))))) != grown:
+        grown = larger
+    assert grown.w1[0] == 0.25 and grown.sigma_alpha[0] == 2.5 and grown.sigma_beta[-1] == 30 and grown.w2 == (0, 3)
+    assert grown.finer(crf_search.Setting(0.25, 20, 8, 0)).w1 == (0.125, 0.25, 0.375)
+
+
+def test_goes_beyond_the_grid_to_what_helps_and_says_when_nothing_does(tmp_path):
+    """Scores of noise that is near in place and colours of the right classes: only weak, local kernels help or nothing."""
+    pictures = write_pictures(tmp_path, 6)
+    far = crf_search.Grid(w1=(60, 80), sigma_alpha=(60, 80), sigma_beta=(100, 150), w2=(40,))
+    found, lines = run_search(pictures, tmp_path / "found.jsonl", grid=far, base=CrfParams(w2=40, sigma_gamma=4, iterations=3))
+    assert found.helps and found.params.w1 < 60 and len(lines) > 12
+    assert found.rows[0].mean_iou > found.before and found.gain[0] < found.rows[0].mean_iou - found.before < found.gain[1]
+    for one in pictures:  # scores that are the labels already: every CRF can only harm
+        labels = read(one.label)
+        save_scores(one.score, 0.98 * np.eye(3)[np.where(labels == 255, 0, labels)] + 0.02 / 3)
+    none, lines = run_search(pictures, tmp_path / "none.jsonl", grid=far, base=CrfParams(w2=40, sigma_gamma=4, iterations=3))
+    assert none.before == 1 and not none.helps and "nothing in the grid helps" in " ".join(lines)
 
 def test_behind_keeps_what_chance_may_explain():
     rng = np.random.default_rng(0)
@@ -80,7 +107,7 @@ def test_exhaustive_search_equals_a_plain_loop(tmp_path):
     pictures = write_pictures(tmp_path)
     whole, _ = run_search(pictures, tmp_path / "whole.jsonl", exhaustive=True)
     for row in (whole.rows[0], whole.rows[-1]):
-        crf = DenseCRF(CrfParams(*row.setting, w2=2, sigma_gamma=2, iterations=3))
+        crf = DenseCRF(CrfParams(**row.setting._asdict(), sigma_gamma=2, iterations=3))
         total = sum(crf_search.counts(read(one.label), crf(read(one.image), load_scores(one.score)).argmax(-1), 3, 255)
                     for one in pictures)
         assert row.mean_iou == pytest.approx(crf_search.mean_iou(total), abs=2e-3)
@@ -90,7 +117,8 @@ def test_exhaustive_search_equals_a_plain_loop(tmp_path):
 
 def test_search_finds_the_exhaustive_winner_with_fewer_runs(tmp_path):
     pictures = write_pictures(tmp_path, 12)
-    grid = crf_search.Grid(w1=(1, 2, 4, 8, 16, 32), sigma_alpha=(2, 4, 8, 16, 32, 64), sigma_beta=(2, 4, 8, 16, 32, 64))
+    grid = crf_search.Grid(w1=(1, 2, 4, 8, 16, 32), sigma_alpha=(2, 4, 8, 16, 32, 64), sigma_beta=(2, 4, 8, 16, 32, 64),
+                           w2=(2,))
     whole, _ = run_search(pictures, tmp_path / "whole.jsonl", exhaustive=True, grid=grid)
     found, lines = run_search(pictures, tmp_path / "found.jsonl", grid=grid)
     exhaustive = {row.setting: row.mean_iou for row in whole.rows}
@@ -190,11 +218,11 @@ def test_door(folder_dataset, tmp_path):
     found = tmp_path / "found"
     params = load_preset(found / "preset.json")
     rows = list(csv.DictReader((found / "settings.csv").open()))
-    assert 12 < len(rows) < 128 and float(rows[0]["sigma_alpha"]) == params.sigma_alpha
+    assert 12 < len(rows) < 200 and float(rows[0]["sigma_alpha"]) == params.sigma_alpha
     alphas, betas = ({row[name] for row in rows} for name in ("sigma_alpha", "sigma_beta"))
     width, height = Image.open(found / "heat_map.png").size
     assert width == max((len(alphas) + 1) * 64, 360) and height > (len(betas) + 1) * 32
-    assert json.loads((found / "search.jsonl").read_text().splitlines()[0])["w2"] == 3
+    assert json.loads((found / "search.jsonl").read_text().splitlines()[0])["sigma_gamma"] == 3
     again = door(*flags)
     assert again.returncode == 2 and "--overwrite" in again.stderr and again.stderr.count("\n") == 1
 
