@@ -3,7 +3,7 @@
 PICTURES are files, folders (--recursive: with those below), patterns such as "a/*.jpg", and .txt lists of files, in every
 format that Pillow opens, and videos (extra `video`), of which an overlay video and a table of areas by frame are written.
 --weights=FILE --model=NAME --dataset=NAME (or --labels=labels.txt) in place of --workdir takes a weights file,
---saved_model=DIR a SavedModel. After the dense CRF unless --nocrf is given.
+--saved_model=DIR a SavedModel. After the dense CRF (--crf, --nocrf; where neither is given a run's evaluation decides).
 
 --write says which files: labels (NAME_labels.png, the grey level is the id), palette (NAME.png, the index is the id, in the
 data set's colours), overlay (NAME_overlay.jpg), probabilities (NAME_probabilities.npy, float16), confidence
@@ -19,6 +19,7 @@ from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.crf_choice import crf_by_evaluation, crf_params_of
 from deeplab_tf.experiment.flags import config_from_flags, config_of_trained, define_trained, quiet_logs, require, run
 from deeplab_tf.experiment.settings import CRF_STAGE, TRAINED
 
@@ -38,6 +39,10 @@ def main(flags, arguments):
     config = _config_for_saved_model(flags) if flags.saved_model else config_of_trained(flags)
     if not arguments:
         raise UserError("No pictures were named, expected files, folders, patterns or lists behind the flags.")
+    if flags.workdir and config.eval.crf and not flags["crf"].present:
+        use, why = crf_by_evaluation(flags.workdir, config.data.eval_split, str(crf_params_of(config)))
+        config = config.replace(crf=use)
+        print(why, file=sys.stderr)
     quiet_logs()
     from deeplab_tf.experiment.predicting import predict
 

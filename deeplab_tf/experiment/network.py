@@ -13,10 +13,10 @@ import keras
 import numpy as np
 
 from deeplab_tf.crf.dense_crf import DenseCRF, engine_missing
-from deeplab_tf.crf.params import CrfParams, get_preset, load_preset
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.crf_choice import crf_params_of
 from deeplab_tf.experiment.run_folder import dataset_of, load_spec
 from deeplab_tf.inference.segment import segment, segment_labels
 from deeplab_tf.models.deeplab import build_model
@@ -38,14 +38,6 @@ def model_of(config: ExperimentConfig, num_classes: int) -> keras.Model:
         v1_average_pool=settings.v1_average_pool, seed=config.solver.seed,
     )  # fmt: skip
     return MultiScale(network, settings.scales) if settings.scales != (1.0,) else network
-
-
-def crf_params_of(config: ExperimentConfig) -> CrfParams:
-    """The CRF's parameters: the preset, by name or file, where there is one."""
-    preset = config.eval.crf_preset
-    if not preset:
-        return config.crf
-    return load_preset(preset) if os.path.isfile(preset) else get_preset(preset)
 
 
 def crf_of(config: ExperimentConfig) -> DenseCRF | None:

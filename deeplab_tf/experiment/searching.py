@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import pathlib
 import random
@@ -12,6 +13,7 @@ import tqdm
 
 from deeplab_tf import locks
 from deeplab_tf.crf import search, search_log
+from deeplab_tf.crf.engines import engine_missing
 from deeplab_tf.crf.params import CrfParams, save_preset
 from deeplab_tf.datasets.masks import read_label
 from deeplab_tf.datasets.pictures import read_image
@@ -22,6 +24,8 @@ from deeplab_tf.evaluation.picture_cache import read_about, score_cache
 from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.network import load_run
 from deeplab_tf.inference.segment import segment
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +83,8 @@ def search_parameters(
     """
     out = pathlib.Path(out)
     pictures = [search.Picture(one.id, str(scores(one.id)), one.image, one.label) for one in samples]
+    if missing := engine_missing():
+        _log.warning("%s", missing)
     with locks.holding(out, "crf_search"):
         result = search.search(
             pictures, num_classes=spec.num_classes, ignore_label=spec.ignore_label, read_image=read_image,

@@ -7,9 +7,9 @@ import pytest
 from deeplab_tf import crf_search as door
 from deeplab_tf.crf.params import CrfParams, load_preset
 from deeplab_tf.experiment import searching
+from deeplab_tf.experiment.crf_choice import crf_by_evaluation
 from deeplab_tf.experiment.evaluator import evaluate_run
 from deeplab_tf.experiment.flags import run as run_door
-from deeplab_tf.experiment.results import crf_by_evaluation
 from deeplab_tf.experiment.run_folder import load_config
 from deeplab_tf.locks import holding
 

@@ -1,0 +1,48 @@
+"""Which CRF stands behind a network, and whether it is applied where nobody says. Light: the doors ask it."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import typing
+
+from deeplab_tf.crf.params import CrfParams, get_preset, load_preset
+from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.results import read_result
+
+
+def crf_params_of(config: ExperimentConfig) -> CrfParams:
+    """The CRF's parameters: the preset, by name or file, where there is one."""
+    preset = config.eval.crf_preset
+    if not preset:
+        return config.crf
+    return load_preset(preset) if os.path.isfile(preset) else get_preset(preset)
+
+
+class CrfChoice(typing.NamedTuple):
+    """Whether the CRF is applied where the user does not say, and a line that says why."""
+
+    use: bool
+    why: str
+
+
+def crf_by_evaluation(workdir: str | os.PathLike, split: str, crf: str) -> CrfChoice:
+    """What the run's evaluation found of the CRF: it is left out where it made the set worse.
+
+    Args:
+      workdir: folder of the run.
+      split: the evaluated split.
+      crf: the CRF's parameters as text, `str(params)`; an evaluation of others says nothing of them.
+    """
+    result = read_result(pathlib.Path(workdir) / "eval" / split) or {}
+    gain = (result.get("crf") or {}).get("gain")
+    if not gain or gain["mean_iou"] is None:
+        return CrfChoice(True, "the CRF is applied; eval tells whether it helps, --nocrf leaves it out")
+    found = f"mean IoU {100 * gain['mean_iou']:+.1f} points on the {result['images']} pictures of {split}"
+    if result["settings"].get("crf") != crf:
+        return CrfChoice(True, f"the CRF is applied with other parameters than were evaluated ({found}); --nocrf leaves it out")
+    if not gain["helps"]:
+        return CrfChoice(False, f"the CRF is left out, as it does not help here ({found}); --crf applies it")
+    losses = ", ".join(f"{name} {100 * gain['per_class_iou'][name]:+.1f}" for name in gain["harmed_classes"])
+    harms = f", but it harms {losses}" if losses else ""
+    return CrfChoice(True, f"the CRF is applied, as it helps here ({found}{harms}); --nocrf leaves it out")
