@@ -24,15 +24,20 @@ def size_counts(label: np.ndarray, prediction: np.ndarray, num_classes: int, ign
     Returns:
       int64 [K, 3, 3]: by class and size, pixels found, true, and wrongly predicted.
     """
-    prediction = np.where(label == ignore_label, ignore_label, prediction)
     counts = np.zeros((num_classes, len(SIZES), 3), np.int64)
+    void = label == ignore_label
     for k in range(num_classes):
-        true, predicted = label == k, prediction == k
+        true, predicted = label == k, (prediction == k) & ~void
         if true.any():
-            size = _size_of(true)
-            counts[k, :, 0], counts[k, :, 1] = _by_size(size, true & predicted), _by_size(size, true)
+            place = _window(true)
+            size, regions, areas = _regions(true[place])
+            missed = np.bincount(regions[true[place] & ~predicted[place]], minlength=len(areas))
+            counts[k, :, 0], counts[k, :, 1] = _by_size(size, areas - missed), _by_size(size, areas)
         if predicted.any():
-            counts[k, :, 2] = _by_size(_size_of(predicted), predicted & ~true)
+            place = _window(predicted)
+            size, regions, areas = _regions(predicted[place])
+            wrong = np.bincount(regions[predicted[place] & ~true[place]], minlength=len(areas))
+            counts[k, :, 2] = _by_size(size, wrong)
     return counts
 
 
@@ -42,11 +47,19 @@ def size_iou(counts: np.ndarray) -> np.ndarray:
     return np.divide(found, true + wrong, out=np.full(found.shape, np.nan), where=true + wrong > 0)
 
 
-def _size_of(mask: np.ndarray) -> np.ndarray:
-    """Place in `SIZES` of the region that each pixel of the mask lies in."""
-    _, regions, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    return np.searchsorted(LIMITS, statistics[:, cv2.CC_STAT_AREA], side="right")[regions]
+def _window(mask: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns that hold the mask."""
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return slice(top, top + height), slice(left, left + width)
+
+
+def _regions(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(place in `SIZES` by region, region of every pixel, area by region); region 0 is what lies outside, of no area."""
+    _, regions = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)  # its variant with areas takes six times as long
+    areas = np.bincount(regions.ravel())
+    areas[0] = 0
+    return np.searchsorted(LIMITS, areas, side="right"), regions, areas
 
 
 def _by_size(size: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    return np.bincount(size[pixels], minlength=len(SIZES))
+    return np.bincount(size, weights=pixels, minlength=len(SIZES)).astype(np.int64)
