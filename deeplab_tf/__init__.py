@@ -26,7 +26,7 @@ _PLACES = {
     "export_saved_model": "serving.saved_model",
     "get_dataset": "datasets.specs",
     "list_models": "models.zoo",
-    "load_model": "models.loading",
+    "load_model": "experiment.loading",
     "load_weights": "weights.loading",
     "resize_align_corners": "layers",
     "segment": "inference.segment",

@@ -63,6 +63,14 @@ def test_cached_scores_give_the_same_figures(trained_run, result):
     assert again["mean_iou"] == result["mean_iou"] and again["crf"]["mean_iou"] == result["crf"]["mean_iou"]
 
 
+def test_load_model_brings_back_the_run(trained_run, run_of):
+    trained, samples = run_of
+    image = read_image(samples[0].image)
+    np.testing.assert_array_equal(dl.segment(dl.load_model(trained_run), image), dl.segment(trained.model, image))
+    with pytest.raises(dl.UserError, match="knows its network"):
+        dl.load_model(trained_run, num_classes=3)
+
+
 def test_predict_writes_what_segment_says(trained_run, run_of, tmp_path):
     trained, samples = run_of
     run("predict", f"--workdir={trained_run}", f"--out={tmp_path}", "--nocrf", *(sample.image for sample in samples[:3]))
