@@ -259,7 +259,7 @@ def test_wrong_calls(tmp_path):
     prepare("label_studio", tmp_path / "export", tmp_path / "out")
     prepare("label_studio", tmp_path / "export", tmp_path / "out")  # painted anew: annotations change
     exports.labelme(tmp_path / "other")
-    with pytest.raises(UserError, match="holds label_studio from"):
+    with pytest.raises(UserError, match="holds label_studio, got labelme"):
         prepare("labelme", tmp_path / "other", tmp_path / "out")
 
 
