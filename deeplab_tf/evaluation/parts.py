@@ -15,6 +15,7 @@ import numpy as np
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.tally import Tally
 from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
+from deeplab_tf.metrics.trimap import TrimapCurve
 from deeplab_tf.whole_files import make_folder, replacing
 
 PICTURES = "pictures.npz"
@@ -40,6 +41,15 @@ class Part:
     def counts(self, stage: str, ignore_label: int) -> ConfusionMatrix:
         """The confusion matrix of a stage."""
         return ConfusionMatrix.from_matrix(self.stages[stage]["matrix"], ignore_label).ignoring(self.about["ignored"])
+
+    def curve(self, stage: str, ignore_label: int) -> TrimapCurve | None:
+        """The curve round boundaries of a stage; None where none was drawn."""
+        rings = self.stages[stage].get("rings")
+        if rings is None:
+            return None
+        curve = TrimapCurve(rings.shape[1], self.about["trimap"], len(rings) - 1, ignore_label)
+        curve.add_rings(rings)
+        return curve
 
 
 def shard_path(out_dir: str | os.PathLike, shard: tuple[int, int]) -> pathlib.Path:

@@ -49,11 +49,14 @@ def _page(found: Comparison, parts: list[Part], data_dir: str | None, gallery: i
     if data_dir:
         _offer(shown, found, parts, spec, data_dir, gallery)
     matrices = {name: part.counts(found.stage, spec.ignore_label) for name, part in zip(names, parts, strict=True)}
+    curves = {f"{name} {stage} CRF": part.curve(stage, spec.ignore_label)
+              for name, part in zip(names, parts, strict=True) for stage in part.stages}  # fmt: skip
     unknown = [None] * len(found.class_names)
     return Report(
         title=f"{parts[0].path.parent} (A) and {parts[1].path.parent} (B) on {about['dataset']}",
         class_names=spec.class_names, palette=spec.palette, results=matrices, gallery=shown, sort="changed",
         figures={"Pictures": f"{len(found.pictures):,}"}, warnings=(found.verdict(),),
+        trimaps={name: curve for name, curve in curves.items() if curve is not None},
         settings={f"{name}: {key}": value for name, part in zip(names, parts, strict=True)
                   for key, value in part.about["settings"].items()},
         intervals=Intervals(

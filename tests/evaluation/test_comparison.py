@@ -13,7 +13,7 @@ from tests.evaluation.test_summary import SPEC, label_map, noisy
 
 
 def part(folder, share, count=30, spec=SPEC, ids=None, change=None, seed=1):
-    tally = Tally(spec, False, None)
+    tally = Tally(spec, False, "label_change")
     for k in range(count):
         label = label_map(k if change is None else change(k))
         tally.add((ids or "p{}").format(k), k, label, noisy(label, seed * 1000 + k, share), None)
@@ -89,6 +89,7 @@ def test_the_door_compares_two_runs_with_their_pictures(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "pole" in said and "is real: B is better" in said and "before the CRF" in said
     assert "p0" in page.read_text() and "is real" in page.read_text()
+    assert "A before CRF" in page.read_text() and "B before CRF" in page.read_text()  # the curves round boundaries
     for arguments, message in ((command, "--overwrite"), (command[:2], "got 1 folders")):
         with pytest.raises(SystemExit) as stopped:
             run_door(door.main, door.define, arguments, positional=True)

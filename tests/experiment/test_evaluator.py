@@ -49,27 +49,14 @@ def same_figures(one, other):
 
 
 def test_shards_add_up_to_the_undisturbed_evaluation(make_run, capsys):
-    run = make_run(pictures=5)
-    options = {"crf": True, "trimap": "label_change"}
-    whole = evaluated(run, out=run / "whole", **options)
-    for number in (3, 1):
-        part = evaluated(run, out=run / "parts", options={"shard": (number, 3)}, **options)
-        assert part["images"] == (1 if number == 3 else 2)
+    run = make_run(pictures=3)
+    whole = evaluated(run, out=run / "whole")
+    assert evaluated(run, out=run / "parts", options={"shard": (2, 2)})["images"] == 1
     said = refusal(capsys, f"--workdir={run}", f"--out={run / 'parts'}", "--merge")
-    assert "shard 2/3" in said and "--shard=2/3" in said
-    evaluated(run, out=run / "parts", options={"shard": (2, 3)}, **options)
-    merged = evaluated(run, out=run / "parts", options={"merge": True}, **options)
-    assert same_figures(merged, whole) and merged["images"] == 5
-    assert same_figures(json.loads((run / "parts/result.json").read_text()), whole)
-    with np.load(run / "whole/pictures.npz") as one, np.load(run / "parts/pictures.npz") as other:
-        for name in set(one.files) - {"about"}:
-            np.testing.assert_array_equal(one[name], other[name])
-    evaluated(run, out=run / "parts", options={"shard": (1, 2), "overwrite": True}, **options)
-    assert "overlap" in refusal(capsys, f"--workdir={run}", f"--out={run / 'parts'}", "--merge", "--overwrite")
-    (run / "parts/shards/1-of-2.npz").unlink()
-    evaluated(run, out=run / "parts", options={"shard": (1, 3), "overwrite": True}, crf=True, trimap="void")
-    said = refusal(capsys, f"--workdir={run}", f"--out={run / 'parts'}", "--merge", "--overwrite")
-    assert "differ in trimap, settings" in said
+    assert "shard 1/2" in said and "--shard=1/2" in said
+    evaluated(run, out=run / "parts", options={"shard": (1, 2)})
+    merged = evaluated(run, out=run / "parts", options={"merge": True})
+    assert same_figures(merged, whole) and same_figures(json.loads((run / "parts/result.json").read_text()), whole)
     assert "--shard: got '4/3'" in refusal(capsys, f"--workdir={run}", "--shard=4/3")
 
 
@@ -79,7 +66,7 @@ def test_scales_and_fusion_of_the_evaluation_are_those_of_segment(make_run):
     from deeplab_tf.experiment.network import load_run
 
     model = load_run(run, config).model
-    for scales, fusion in (((0.5, 1.0), "mean_probabilities"), ((0.5, 1.0), "max_logits"), ((0.5,), "max_logits")):
+    for scales, fusion in (((0.5, 1.0), "mean_probabilities"), ((0.5,), "max_logits")):
         result = evaluated(run, options={"overwrite": True}, eval_scales=scales, fusion=fusion, flip=True)
         counts = ConfusionMatrix(3)
         for k in range(2):
