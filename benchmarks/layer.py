@@ -27,7 +27,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--epochs", type=int, default=10, help="weights: of the layer")
     parser.add_argument("--data_dir", default="data/miniature", help="scribbles: where the scenes lie or are rendered to")
     parser.add_argument("--seeds", default=(0, 1, 2), type=lambda text: tuple(map(int, text.split(","))))
-    parser.add_argument("--steps", type=int, default=1000, help="scribbles: of every training")
+    parser.add_argument("--steps", type=int, default=800, help="scribbles: of every training")
     parser.add_argument("--loss_weight", type=float, default=0.3, help="scribbles: of the CRF loss")
     parser.add_argument("--rounds", type=int, default=5, help="speed: how often")
     parser.add_argument("--held_out", type=int, default=100, help="weights, scribbles: pictures to judge on")

@@ -29,7 +29,7 @@ from deeplab_tf.training.schedules import Poly
 FRACTION = 0.03
 SCALE = 0.5  # of the scenes, in training and in judging: a quarter of the time
 CROP, BATCH = 65, 8
-NETWORK = {"width": 0.25, "head_rates": (2,), "atrous_method": "auto", "precision": "mixed_bfloat16"}
+NETWORK = {"width": 0.25, "head_rates": (2,), "atrous_method": "auto"}
 SIGMA_ALPHA = 20.0  # a fifth of the sides of what the network sees, as 100 is of VOC's
 RATE = 1e-3  # of Adam: from random weights it learns in fewer steps than the published solver
 
