@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from deeplab_tf.datasets.layouts import LISTERS, NoSuchSplit, Sample, listed, walk
-from deeplab_tf.datasets.lists import IMAGE_SUFFIXES, is_picture_name  # noqa: F401 (predict finds them here)
 from deeplab_tf.datasets.specs import DatasetSpec, relative_to
 from deeplab_tf.errors import UserError
 
@@ -46,7 +45,7 @@ def find_samples(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> 
       UserError: unknown split, missing folder or list, an empty list, records; NoSuchSplit where nothing of the split is there.
     """
     root = pathlib.Path(data_dir)
-    if "://" in str(data_dir) or (root / "dataset_info.json").is_file():
+    if is_records(data_dir):
         raise UserError(f"{data_dir}: holds TFDS records, expected pictures and masks; records are checked when they are "
                         "written, so name the folder that they were made from.")
     if spec.name == "miniature":
@@ -59,6 +58,11 @@ def find_samples(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> 
     prepared = (root / "masks").is_dir()
     lister = listed if prepared else LISTERS.get(spec.name, listed)
     return _apart([(name, _one_split(spec, lister, root, name)) for name in split.split("+")])
+
+
+def is_records(data_dir: str | os.PathLike) -> bool:
+    """Whether the folder, local or remote, holds TFDS records instead of files."""
+    return "://" in os.fspath(data_dir) or os.path.isfile(os.path.join(data_dir, "dataset_info.json"))
 
 
 def present_splits(spec: DatasetSpec, data_dir: str | os.PathLike, splits: Sequence[str]) -> tuple[list[str], dict[str, str]]:

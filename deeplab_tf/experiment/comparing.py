@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pathlib
 
-from deeplab_tf.crf.scores import load_scores
 from deeplab_tf.datasets.masks import read_label
 from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import list_samples
@@ -13,7 +12,7 @@ from deeplab_tf.datasets.specs import get_dataset
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.comparison import Comparison, compare
 from deeplab_tf.evaluation.parts import PICTURES, Part, load_part
-from deeplab_tf.evaluation.picture_cache import label_cache
+from deeplab_tf.evaluation.picture_cache import label_cache, score_cache
 from deeplab_tf.pages.gallery import Gallery
 from deeplab_tf.pages.report import Intervals, Report
 
@@ -79,10 +78,9 @@ def _offer(shown: Gallery, found: Comparison, parts: list[Part], spec, data_dir:
 def _predicted(part: Part, stage: str, id: str, image):
     """The labels that an evaluation kept; UserError where it kept none."""
     folder = part.path.parent
-    labels = label_cache(folder / "crf_labels", None).get(id, image) if stage == "after" else None
-    if stage == "before" and (folder / "scores" / f"{id}.npz").exists():
-        labels = load_scores(folder / "scores" / f"{id}.npz").argmax(axis=-1)
-    if labels is None:
-        raise UserError(f"{folder}: holds no predictions of {id}, expected those that eval --save_scores keeps; evaluate with "
-                        "it, or leave --data_dir out for a page without pictures.")
-    return labels
+    kept = label_cache(folder / "crf_labels", None) if stage == "after" else score_cache(folder / "scores", None)
+    found = kept.get(id, image)
+    if found is None:
+        raise UserError(f"{folder}: holds no predictions of {id} as it is now, expected those that eval --save_scores keeps; "
+                        "evaluate with it, or leave --data_dir out for a page without pictures.")
+    return found if stage == "after" else found.argmax(axis=-1)

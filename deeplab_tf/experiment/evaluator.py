@@ -9,7 +9,7 @@ import shlex
 
 from deeplab_tf import locks
 from deeplab_tf.datasets import sources
-from deeplab_tf.datasets.samples import list_samples
+from deeplab_tf.datasets.samples import is_records, list_samples
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
 from deeplab_tf.evaluation.evaluate import merge as merge_shards
@@ -18,7 +18,7 @@ from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.label_agreement import spec_for_masks
 from deeplab_tf.experiment.network import crf_of, load_trained
 from deeplab_tf.experiment.results import named_settings, result_folder
-from deeplab_tf.experiment.run_folder import data_dir_of, dataset_of, is_records, load_config, load_spec, shared_pictures
+from deeplab_tf.experiment.run_folder import data_dir_of, dataset_of, load_config, load_spec, shared_pictures
 from deeplab_tf.weights import records
 
 

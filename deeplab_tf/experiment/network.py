@@ -14,7 +14,6 @@ import numpy as np
 
 from deeplab_tf.crf.dense_crf import DenseCRF, engine_missing
 from deeplab_tf.datasets.specs import DatasetSpec
-from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.crf_choice import crf_params_of
 from deeplab_tf.experiment.run_folder import dataset_of, load_spec
@@ -23,7 +22,7 @@ from deeplab_tf.models.deeplab import build_model
 from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.training.checkpoints import checkpoint_of
 from deeplab_tf.weights import records
-from deeplab_tf.weights.loading import load_weights
+from deeplab_tf.weights.loading import fill
 
 _log = logging.getLogger(__name__)
 
@@ -130,12 +129,7 @@ def _of_weights(config: ExperimentConfig) -> TrainedNetwork:
 
 
 def _loaded(config: ExperimentConfig, spec: DatasetSpec, weights, way_out: str) -> keras.Model:
-    """The config's network with `weights` in all of it: what keeps fresh values was never trained."""
+    """The config's network with `weights` in all of it."""
     model = model_of(config, spec.num_classes)
-    report = load_weights(model, weights)
-    if report.reinitialised:
-        raise UserError(
-            f"{weights}: weights of another model ({report.reinitialised[0]} is not there or does not fit), expected "
-            f"{config.model.model} with {spec.num_classes} classes ({spec.name}); {way_out}."
-        )
+    fill(model, weights, f"{config.model.model} with {spec.num_classes} classes ({spec.name})", way_out)
     return model

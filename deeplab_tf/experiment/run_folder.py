@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 
-from deeplab_tf.datasets.samples import list_samples
+from deeplab_tf.datasets.samples import is_records, list_samples
 from deeplab_tf.datasets.specs import DatasetSpec, Label, folder_spec, get_dataset
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
@@ -49,11 +49,6 @@ def check_split(config: ExperimentConfig, split: str) -> None:
     data_dir = data_dir_of(config)
     if not is_records(data_dir):
         list_samples(dataset_of(config), data_dir, split)
-
-
-def is_records(data_dir: str) -> bool:
-    """Whether the folder, local or remote, holds TFDS records instead of files."""
-    return "://" in data_dir or os.path.isfile(os.path.join(data_dir, "dataset_info.json"))
 
 
 def shared_pictures(config: ExperimentConfig, split: str) -> int:

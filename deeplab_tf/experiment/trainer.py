@@ -78,7 +78,7 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
     make_deterministic(config.devices.deterministic)
     keras.utils.set_random_seed(solver.seed)
     with devices.strategy.scope():
-        model, optimizer = _network(config, split, saved), _optimizer(solver)
+        model, optimizer = _network(config, spec, saved), _optimizer(solver)
     weights = None
     if start < solver.steps:
         _plan(config, model, solver.steps - start, devices)
@@ -106,9 +106,9 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
     return summary | {"checkpoint": str(kept[0]) if kept else None}
 
 
-def _network(config: ExperimentConfig, split: tuple, saved: SavedState | None) -> keras.Model:
+def _network(config: ExperimentConfig, spec: DatasetSpec, saved: SavedState | None) -> keras.Model:
     """The network as it starts: with its initial weights, or of the shape that the checkpoint fills."""
-    model = model_of(config, split[0].num_classes)
+    model = model_of(config, spec.num_classes)
     trained = ()
     if saved:
         trained = saved.trained

@@ -6,10 +6,9 @@ import logging
 
 from deeplab_tf.datasets import sources
 from deeplab_tf.datasets.foresight import foresee
-from deeplab_tf.datasets.samples import present_splits
+from deeplab_tf.datasets.samples import is_records, present_splits
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
-from deeplab_tf.experiment.run_folder import is_records
 
 _log = logging.getLogger(__name__)
 

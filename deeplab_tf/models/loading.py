@@ -11,7 +11,7 @@ import keras
 from deeplab_tf.errors import UserError
 from deeplab_tf.keras_objects import register
 from deeplab_tf.models.deeplab import build_model
-from deeplab_tf.weights.loading import load_weights
+from deeplab_tf.weights.loading import fill
 
 _log = logging.getLogger(__name__)
 
@@ -39,12 +39,8 @@ def load_model(path: str | os.PathLike, *, model: str | None = None, num_classes
             f"{path}: got no .keras file, expected one, or model= and num_classes= beside a weights file; give them."
         )
     network = build_model(model, num_classes, **options)
-    report = load_weights(network, path)
-    if report.reinitialised:
-        raise UserError(
-            f"{path}: does not fill {report.reinitialised[0]}, expected weights of {model} with {num_classes} classes; give "
-            "the network that they were saved from, or load_weights(build_model(…), …) to train it further."
-        )
+    way_out = "give the network that they were saved from, or load_weights(build_model(…), …) to train it further"
+    report = fill(network, path, f"weights of {model} with {num_classes} classes", way_out)
     _log.info("%s", report.table())
     return network
 

@@ -57,6 +57,22 @@ def load_weights(model, path: str | pathlib.Path, *, seed: int = 0) -> LoadRepor
     )
 
 
+def fill(model, path: str | pathlib.Path, expected: str, way_out: str) -> LoadReport:
+    """`load_weights` for a network that is to be used as it is: what keeps fresh values was never trained.
+
+    Args:
+        model, path: as `load_weights` takes them.
+        expected, way_out: for the sentence, what the file should hold and what to do.
+
+    Raises:
+        UserError: as `load_weights`, or the file leaves a variable as it was.
+    """
+    report = load_weights(model, path)
+    if report.reinitialised:
+        raise UserError(f"{path}: does not fill {report.reinitialised[0]}, expected {expected}; {way_out}.")
+    return report
+
+
 def canonical_variables(network) -> dict:
     """Canonical name to Keras variable: the last two components of the variable's path."""
     result = {}

@@ -8,6 +8,7 @@ from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.comparison import compare
 from deeplab_tf.evaluation.parts import load_part, save_part
 from deeplab_tf.evaluation.tally import Tally
+from deeplab_tf.experiment.comparing import compare_results
 from deeplab_tf.experiment.flags import run as run_door
 from tests.evaluation.test_summary import SPEC, label_map, noisy
 
@@ -64,8 +65,8 @@ def test_what_is_not_of_one_set_is_refused(tmp_path):
         load_part(tmp_path / "nothing" / "pictures.npz")
 
 
-def test_the_door_compares_two_runs_with_their_pictures(tmp_path, capsys):
-    """Of the rendered scenes' table, with predictions kept as eval --save_scores keeps them."""
+def two_runs(tmp_path, picture=""):
+    """Of a user's own pictures, with predictions kept as eval --save_scores keeps them; `picture` is the digest they name."""
     from PIL import Image
 
     from deeplab_tf.crf.scores import save_scores
@@ -82,7 +83,20 @@ def test_the_door_compares_two_runs_with_their_pictures(tmp_path, capsys):
             Image.fromarray(label.astype(np.uint8)).save(data / f"masks/val/p{k}.png")
             Image.fromarray((np.stack([label] * 3, -1) % 256).astype(np.uint8)).save(data / f"images/val/p{k}.png")
             (tmp_path / run / "scores").mkdir(exist_ok=True)
-            save_scores(tmp_path / run / "scores" / f"p{k}.npz", 0.9 * np.eye(3)[noisy(label, k, share)] + 0.1 / 3)
+            scores = 0.9 * np.eye(3)[noisy(label, k, share)] + 0.1 / 3
+            save_scores(tmp_path / run / "scores" / f"p{k}.npz", scores, picture)
+    return data
+
+
+def test_kept_predictions_of_other_pixels_are_not_shown(tmp_path):
+    data = two_runs(tmp_path, picture="of another picture")
+    with pytest.raises(UserError, match="holds no predictions of p. as it is now"):
+        compare_results(tmp_path / "a", tmp_path / "b", tmp_path / "page.html", data_dir=data)
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_the_door_compares_two_runs_with_their_pictures(tmp_path, capsys):
+    data = two_runs(tmp_path)
     page = tmp_path / "page.html"
     command = ["compare", str(tmp_path / "a"), str(tmp_path / "b"), f"--page={page}", f"--data_dir={data}"]
     run_door(door.main, door.define, command, positional=True)
