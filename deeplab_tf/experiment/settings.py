@@ -139,8 +139,9 @@ class RecordConfig:
         0, "steps between two evaluations on the eval split, 0: none; the best checkpoint is kept", whole_from(0)
     )
     eval_images: int = setting(100, "pictures of an evaluation while training, the first ones of the split", whole_from(1))
+    # Half: the rendered scenes' working run of 350 steps predicts background alone for its first 55.
     collapse_after: float = setting(
-        0.1,
+        0.5,
         "steps in a row with a single predicted class that end the run; below 1: as a share of its steps (20 to 500 of them); "
         "0: none do",
         Range("0 or more", lambda value: value >= 0),
