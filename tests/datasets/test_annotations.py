@@ -3,8 +3,6 @@
 import functools
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -21,6 +19,7 @@ from deeplab_tf.datasets.specs import get_dataset
 from deeplab_tf.errors import UserError
 from deeplab_tf.inference.picture_files import _UPRIGHT
 from tests.datasets import annotation_exports as exports
+from tests.doors_forked import run_door
 
 
 def prepare(tool, source, out, **options):
@@ -213,8 +212,7 @@ def wrong_labelme(folder):
 def test_the_door_tells_of_everything_that_it_leaves_out(tmp_path):
     wrong_labelme(tmp_path / "val")
     flags = [f"--source={tmp_path / 'val'}", f"--out={tmp_path / 'out'}", "--unlabelled=background", "--workers=2"]
-    command = [sys.executable, "-m", "deeplab_tf.prepare_data", "labelme", *flags]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_door("prepare_data", "labelme", *flags)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert "val: 2 pictures" in done.stdout and "overlap in 1 pictures" in done.stdout and "--overlaps=order" in done.stdout
     for told in (

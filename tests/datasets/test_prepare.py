@@ -1,8 +1,6 @@
 import errno
 import json
 import os
-import subprocess
-import sys
 import types
 
 import numpy as np
@@ -16,11 +14,11 @@ from deeplab_tf.datasets.prepare import coco, pascal_context, person_part, run_l
 from deeplab_tf.datasets.prepare.sources import Task
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.errors import UserError
+from tests.doors_forked import run_door
 
 
 def prepare(*arguments):
-    command = [sys.executable, "-m", "deeplab_tf.prepare_data", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+    return run_door("prepare_data", *arguments)
 
 
 def save_pictures(folder, names, size=(12, 10)):

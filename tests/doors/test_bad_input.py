@@ -1,12 +1,12 @@
 """What users get wrong, through the doors as they run them: one line, the way out, exit code 2, nothing half-written."""
 
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.doors_forked import run_door
 
 SETTINGS = ["--model=vgg16_largefov", "--width=0.05", "--crop_size=65", "--batch_size=2", "--steps=2", "--dataset=folder"]
 
@@ -25,13 +25,9 @@ def folder(tmp_path):
     return root
 
 
-def run(door, *arguments):
-    return subprocess.run([sys.executable, "-m", f"deeplab_tf.{door}", *arguments], capture_output=True, text=True, timeout=300)
-
-
 def refused(door, *arguments):
     """The one line that the door says."""
-    result = run(door, *arguments)
+    result = run_door(door, *arguments)
     assert result.returncode == 2, result.stderr[-2000:]
     assert "Traceback" not in result.stderr
     last = result.stderr.strip().splitlines()[-1]
@@ -48,15 +44,15 @@ def test_a_good_folder_trains_evaluates_predicts_and_exports(folder):
     (folder / "labels.txt").write_text("0: sky\n100: road\n200: car\n")
     for mask in (folder / "masks" / "train").iterdir():
         Image.fromarray(np.asarray(Image.open(mask)) * 100).save(mask)
-    result = run("train", *SETTINGS, f"--data_dir={folder}", f"--workdir={workdir}")
+    result = run_door("train", *SETTINGS, f"--data_dir={folder}", f"--workdir={workdir}")
     assert result.returncode == 0, result.stderr[-2000:]
-    result = run("eval", f"--workdir={workdir}", "--eval_split=train", "--crf_iterations=2")
+    result = run_door("eval", f"--workdir={workdir}", "--eval_split=train", "--crf_iterations=2")
     assert result.returncode == 0 and "after the CRF: mean IoU" in result.stdout, result.stderr[-2000:]
     assert "warning: train: the run was trained on 3 of these pictures" in result.stdout
     command = f"python -m deeplab_tf.eval --workdir={workdir} --eval_split=train --crf_iterations=2"
     assert command in (workdir / "eval" / "train" / "report.html").read_text()
     pictures, out = folder / "images" / "train", folder.parent / "out"
-    result = run("predict", f"--workdir={workdir}", f"--out={out}", "--nocrf", "--label_ids", str(pictures))
+    result = run_door("predict", f"--workdir={workdir}", f"--out={out}", "--nocrf", "--label_ids", str(pictures))
     assert result.returncode == 0, result.stderr[-2000:]
     expected = {f"{n}{s}" for n in ("a", "b", "c ä") for s in (".png", "_overlay.jpg")}
     assert {path.name for path in out.iterdir()} == expected | {"predict.jsonl"}
@@ -66,13 +62,13 @@ def test_a_good_folder_trains_evaluates_predicts_and_exports(folder):
     assert "crf, ids differ" in refused("predict", f"--workdir={workdir}", f"--out={out}", str(pictures))
     truncated = folder.parent / "broken.jpg"
     truncated.write_bytes((pictures / "a.jpg").read_bytes()[:200])
-    result = run("predict", f"--workdir={workdir}", f"--out={folder.parent / 'out2'}", "--nocrf", str(truncated))
+    result = run_door("predict", f"--workdir={workdir}", f"--out={folder.parent / 'out2'}", "--nocrf", str(truncated))
     assert result.returncode == 2 and f"{truncated}: " in result.stderr, result.stderr[-2000:]
     assert result.stderr.strip().splitlines()[-1].startswith("error: 1 picture could not be read")
     assert not list(folder.parent.glob("out2/*"))
     message = refused("eval", f"--workdir={workdir}", "--eval_split=train", "--model=vgg16_aspp_s")
     assert "checkpoint" in message or "fc6_1" in message
-    result = run("export", f"--workdir={workdir}", f"--out={folder.parent / 'saved'}")
+    result = run_door("export", f"--workdir={workdir}", f"--out={folder.parent / 'saved'}")
     assert result.returncode == 0 and (folder.parent / "saved" / "saved_model.pb").exists(), result.stderr[-2000:]
     (folder / "labels.txt").write_text("0: sky\n100: car\n200: road\n")
     assert "classes sky, road, car there, sky, car, road now" in train(folder)

@@ -2,8 +2,6 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,12 +13,13 @@ from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.experiment.network import load_run
 from deeplab_tf.experiment.run_folder import data_dir_of, load_config
+from tests.doors_forked import run_door
 
 IMAGES = 12
 
 
 def run(door, *arguments):
-    result = subprocess.run([sys.executable, "-m", f"deeplab_tf.{door}", *map(str, arguments)], capture_output=True, text=True)
+    result = run_door(door, *arguments)
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout
 

@@ -1,8 +1,6 @@
 """A weights file without a run, through the doors as users run them: published names, MSC, and Python's numbers."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,6 +8,7 @@ from PIL import Image
 
 import deeplab_tf as dl
 from deeplab_tf.datasets.pictures import read_image
+from tests.doors_forked import run_door
 from tests.weights.caffe_writer import Layer, write_caffemodel
 
 WIDTH, SCALES = 0.03, (0.5, 0.75, 1.0)
@@ -56,14 +55,10 @@ def image(tmp_path_factory):
     return path
 
 
-def run(door, *arguments):
-    return subprocess.run([sys.executable, "-m", f"deeplab_tf.{door}", *map(str, arguments)], capture_output=True, text=True)
-
-
 def test_predict_is_segment_bit_for_bit(published, image, tmp_path):
     weights, network = published
     written = ["--nocrf", "--write=labels,probabilities"]
-    result = run("predict", f"--weights={weights}", *NETWORK, f"--out={tmp_path}", *written, image)
+    result = run_door("predict", f"--weights={weights}", *NETWORK, f"--out={tmp_path}", *written, image)
     assert result.returncode == 0, result.stderr[-2000:]
     expected = dl.segment(network, read_image(image), scales=SCALES)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "one_labels.png")), expected.argmax(-1))
@@ -72,11 +67,11 @@ def test_predict_is_segment_bit_for_bit(published, image, tmp_path):
 
 def test_export_and_predict_by_the_saved_model(published, image, tmp_path):
     weights, network = published
-    result = run("export", f"--weights={weights}", *NETWORK, f"--out={tmp_path / 'saved'}")
+    result = run_door("export", f"--weights={weights}", *NETWORK, f"--out={tmp_path / 'saved'}")
     assert result.returncode == 0, result.stderr[-2000:]
     out = tmp_path / "out"
     written = ["--nocrf", "--write=palette,labels,shares"]
-    result = run("predict", f"--saved_model={tmp_path / 'saved'}", f"--out={out}", *written, image)
+    result = run_door("predict", f"--saved_model={tmp_path / 'saved'}", f"--out={out}", *written, image)
     assert result.returncode == 0, result.stderr[-2000:]
     expected = dl.segment(network, read_image(image), scales=SCALES).argmax(-1)
     assert np.array_equal(np.asarray(Image.open(out / "one_labels.png")), expected)
@@ -100,7 +95,7 @@ def test_eval_is_one_confusion_matrix_over_segment(published, tmp_path):
         label.save(data / "SegmentationClass" / f"{name}.png")
         counts.update(np.asarray(label), dl.segment(network, image, scales=SCALES).argmax(-1))
     (data / "ImageSets/Segmentation/val.txt").write_text("a\nb\n")
-    result = run("eval", f"--weights={weights}", *NETWORK, f"--data_dir={data}", f"--out={tmp_path / 'out'}", "--nocrf")
+    result = run_door("eval", f"--weights={weights}", *NETWORK, f"--data_dir={data}", f"--out={tmp_path / 'out'}", "--nocrf")
     assert result.returncode == 0, result.stderr[-2000:]
     found = json.loads((tmp_path / "out" / "result.json").read_text())
     assert found["mean_iou"] == counts.mean_iou() and found["confusion_matrix"] == counts.matrix.tolist()
@@ -122,7 +117,7 @@ def test_eval_is_one_confusion_matrix_over_segment(published, tmp_path):
 )
 def test_what_does_not_say_which_network(published, image, tmp_path, arguments, message):
     given = [argument.format(weights=published[0]) for argument in arguments]
-    result = run("predict", *given, f"--out={tmp_path / 'out'}", image)
+    result = run_door("predict", *given, f"--out={tmp_path / 'out'}", image)
     last = result.stderr.strip().splitlines()[-1]
     assert result.returncode == 2 and last.startswith("error: ") and message in last, result.stderr[-2000:]
     assert not (tmp_path / "out").exists()

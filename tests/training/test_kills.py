@@ -69,6 +69,11 @@ def test_killed_at_random_moments(tmp_path, data_dir, undisturbed):
     assert_same_run(tmp_path, undisturbed)
 
 
+def quota():
+    """Writes past this many bytes of a file fail, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+
 def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, data_dir, undisturbed):
     process = start(tmp_path, data_dir, FLAGS)
     while not list(tmp_path.glob("checkpoints/step-*.npz")):
@@ -78,10 +83,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path, data_dir, undistu
     finish(process, code=130)
     kept = sorted(path.name for path in tmp_path.glob("checkpoints/step-*.npz"))
 
-    def quota():  # writes past this many bytes of a file fail, as on a full disk
-        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
-
-    last = finish(start(tmp_path, data_dir, FLAGS, preexec_fn=quota), code=2)[1].strip().splitlines()[-1]
+    last = finish(start(tmp_path, data_dir, FLAGS, before=quota), code=2)[1].strip().splitlines()[-1]
     assert last.startswith("error: ") and "cannot be written (File too large); free the disk" in last
     assert sorted(path.name for path in tmp_path.glob("checkpoints/*")) == kept
     finish(start(tmp_path, data_dir, FLAGS))

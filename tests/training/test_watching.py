@@ -19,6 +19,7 @@ from deeplab_tf.training.loop import Pace, run_steps
 from deeplab_tf.training.recorder import Recorder
 from deeplab_tf.training.solver import CaffeSGD
 from deeplab_tf.training.strategies import open_devices
+from tests.doors_forked import run_door
 from tests.full_disk import full_disk
 
 
@@ -51,7 +52,8 @@ def test_evaluations_are_logged_and_the_best_is_kept(watched):
     with np.load(workdir / "checkpoints" / "best.npz") as best:
         step = int(best["training/step"])
     assert found[step]["mean_iou"] == max(line["mean_iou"] for line in found.values())
-    door("eval", f"--workdir={workdir}", "--checkpoint=best", "--max_images=3", "--nocrf")
+    done = run_door("eval", f"--workdir={workdir}", "--checkpoint=best", "--max_images=3", "--nocrf")
+    assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads((workdir / "eval" / "val" / "result.json").read_text())
     assert result["mean_iou"] == pytest.approx(found[step]["mean_iou"], rel=1e-6)
     assert result["per_class_iou"] == pytest.approx(found[step]["per_class_iou"], rel=1e-6)

@@ -1,15 +1,11 @@
 """The trainer as a user starts it: a process of its own."""
 
-import os
-import subprocess
-import sys
+from tests.doors_forked import DoorProcess
 
 
-def start(workdir, data_dir, flags, environment=None, **options):
-    """A process whose output is kept; `environment` is put on top of this one's."""
-    command = [sys.executable, "-m", "deeplab_tf.train", *flags, f"--data_dir={data_dir}", f"--workdir={workdir}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            env=os.environ | (environment or {}), **options)  # fmt: skip
+def start(workdir, data_dir, flags, environment=None, before=None):
+    """A process whose output is kept; `environment` is put on top of this one's, `before` is called in it first."""
+    return DoorProcess("train", [*flags, f"--data_dir={data_dir}", f"--workdir={workdir}"], environment, before)
 
 
 def finish(process, code=0):
