@@ -69,6 +69,11 @@ class ResNet101ASPP(nn.Module):
         return self
 
 
+def cast_to(precision: str):
+    """The context in which torch computes in this precision, "float32" or "mixed_bfloat16"."""
+    return torch.autocast("cpu", torch.bfloat16) if precision == "mixed_bfloat16" else contextlib.nullcontext()
+
+
 def make_runs(images, labels, precision: str, threads: int | None = None):
     """(forward, step): functions without arguments on `images` [B,H,W,3] and `labels` [B,H,W], NumPy.
 
@@ -86,17 +91,14 @@ def make_runs(images, labels, precision: str, threads: int | None = None):
     targets = torch.from_numpy(labels[:, ::8, ::8].copy()).long()
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 1e-8, momentum=0.9, weight_decay=5e-4)
 
-    def cast():
-        return torch.autocast("cpu", torch.bfloat16) if precision == "mixed_bfloat16" else contextlib.nullcontext()
-
     def forward():
         model.eval()
-        with torch.inference_mode(), cast():
+        with torch.inference_mode(), cast_to(precision):
             return model(x).float()
 
     def step():
         model.train()
-        with cast():
+        with cast_to(precision):
             logits = model(x).float()
         loss = nn.functional.cross_entropy(logits, targets, ignore_index=255)
         optimizer.zero_grad(set_to_none=True)

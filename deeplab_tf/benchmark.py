@@ -2,6 +2,7 @@
 
 models: networks of the zoo, forward and training step, also against torch. train: the whole trainer against the bare
 step. crf: the engines of the dense CRF. data: the input pipeline. layer: what the CRF inside a network learns.
+evaluation: network and CRF together, from picture files to label files.
 `python -m deeplab_tf.benchmark NAME --help` lists the flags of one.
 """
 
@@ -10,7 +11,7 @@ import sys
 
 from deeplab_tf.errors import UserError
 
-NAMES = ("models", "train", "crf", "data", "layer")
+NAMES = ("models", "train", "crf", "data", "layer", "evaluation")
 
 
 def main(argv):

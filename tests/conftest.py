@@ -13,6 +13,11 @@ TRAINED_STEPS = 350  # of the demo's steps: enough to know most of the large obj
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
+def pytest_collection_modifyitems(items):
+    """Files of few, long tests first (see addopts in setup.cfg): so no process is left alone with them at the end."""
+    items.sort(key=lambda item: not {"doors", "training"} & set(item.path.parts))
+
+
 @pytest.fixture(scope="session")
 def test_data() -> pathlib.Path:
     """Folder of real pictures, masks and weights; tests that need it skip where it is not set."""
