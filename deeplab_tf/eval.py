@@ -40,9 +40,9 @@ def main(flags, arguments):
     folder = result_folder(config, flags.workdir, flags.out, flags.overwrite)
     check_split(config, config.data.eval_split)
     quiet_logs()
-    from deeplab_tf.experiment.evaluator import evaluate_run
+    from deeplab_tf.experiment.evaluator import evaluate
 
-    result = evaluate_run(
+    result = evaluate(
         config, flags.workdir, out=flags.out, save_scores=flags.save_scores, cached_scores=flags.cached_scores,
         match_names=flags.match_names, shard=shard_of(flags.shard), merge=flags.merge, overwrite=flags.overwrite,
     )  # fmt: skip

@@ -2,4 +2,5 @@
 
 from deeplab_tf.submodules import on_demand
 
-__getattr__ = on_demand(__name__)
+# `deeplab_tf.experiment.train(config, workdir)` and `.evaluate(config, workdir)` are what the doors `train` and `eval` call.
+__getattr__ = on_demand(__name__, train="trainer", evaluate="evaluator")

@@ -11,8 +11,7 @@ from deeplab_tf import locks
 from deeplab_tf.datasets import sources
 from deeplab_tf.datasets.samples import is_records, list_samples
 from deeplab_tf.datasets.specs import DatasetSpec
-from deeplab_tf.evaluation.evaluate import evaluate, evaluate_scores
-from deeplab_tf.evaluation.evaluate import merge as merge_shards
+from deeplab_tf.evaluation import evaluate as judging
 from deeplab_tf.evaluation.instances import instance_reader
 from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.label_agreement import spec_for_masks
@@ -22,7 +21,7 @@ from deeplab_tf.experiment.run_folder import data_dir_of, dataset_of, load_confi
 from deeplab_tf.weights import records
 
 
-def evaluate_run(
+def evaluate(
     config: ExperimentConfig,
     workdir: str | os.PathLike | None = None,
     *,
@@ -62,7 +61,7 @@ def evaluate_run(
     }
     if merge:
         with locks.holding(folder, "eval"):
-            return merge_shards(spec, **told)
+            return judging.merge(spec, **told)
     shared = told | {
         "crf": crf_of(config),
         "crf_workers": settings.crf_workers,
@@ -80,8 +79,8 @@ def evaluate_run(
         if shard:
             examples = examples.shard(shard[1], shard[0] - 1)
         if cached_scores:
-            return evaluate_scores(spec, examples, **shared)
-        return evaluate(run.judged, spec, examples, save_scores=save_scores, **run.how, **shared)
+            return judging.evaluate_scores(spec, examples, **shared)
+        return judging.evaluate(run.judged, spec, examples, save_scores=save_scores, **run.how, **shared)
 
 
 def masks_of(config: ExperimentConfig, spec: DatasetSpec, match_names: bool) -> DatasetSpec:

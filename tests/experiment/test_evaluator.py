@@ -1,4 +1,4 @@
-"""`evaluate_run` and its door: where results go, what they may replace, and label tables that disagree."""
+"""`evaluate` and its door: where results go, what they may replace, and label tables that disagree."""
 
 import json
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from deeplab_tf import eval as door
 from deeplab_tf.errors import UserError
-from deeplab_tf.experiment.evaluator import evaluate_run
+from deeplab_tf.experiment.evaluator import evaluate
 from deeplab_tf.experiment.flags import run as run_door
 from deeplab_tf.experiment.run_folder import load_config
 from deeplab_tf.inference.segment import segment
@@ -17,7 +17,7 @@ from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 
 
 def evaluated(run, out=None, options=None, **settings):
-    return evaluate_run(load_config(run).replace(**{"crf": False} | settings), run, out=out, **options or {})
+    return evaluate(load_config(run).replace(**{"crf": False} | settings), run, out=out, **options or {})
 
 
 def refusal(capsys, *arguments):
@@ -40,6 +40,13 @@ def test_a_few_pictures_do_not_replace_the_whole_set(make_run, capsys):
     assert "result.json there already" in refusal(capsys, f"--workdir={run}", f"--out={run / 'few'}")
     assert evaluated(run, options={"overwrite": True}, max_images=2)["images"] == 2
     assert evaluated(run, max_images=3)["images"] == 3  # of two parts the newer one stays
+
+
+def test_python_has_what_the_doors_call():
+    import deeplab_tf
+    from deeplab_tf.experiment.trainer import train
+
+    assert deeplab_tf.experiment.evaluate is evaluate and deeplab_tf.experiment.train is train
 
 
 def same_figures(one, other):

@@ -8,7 +8,7 @@ from deeplab_tf import crf_search as door
 from deeplab_tf.crf.params import CrfParams, load_preset
 from deeplab_tf.experiment import searching
 from deeplab_tf.experiment.crf_choice import crf_by_evaluation
-from deeplab_tf.experiment.evaluator import evaluate_run
+from deeplab_tf.experiment.evaluator import evaluate
 from deeplab_tf.experiment.flags import run as run_door
 from deeplab_tf.experiment.run_folder import load_config
 from deeplab_tf.locks import holding
@@ -35,7 +35,7 @@ def test_makes_the_scores_it_lacks_and_takes_those_of_an_evaluation(make_run, ca
     else:
         assert load_preset(out / "preset.json").iterations == 1
     assert "--overwrite" in refusal(capsys, f"--workdir={run}")
-    evaluate_run(load_config(run).replace(crf=False), run, save_scores=True)
+    evaluate(load_config(run).replace(crf=False), run, save_scores=True)
     monkeypatch.setattr(searching, "segment", lambda *_, **__: pytest.fail("the network ran again"))
     search(f"--workdir={run}", f"--out={run / 'again'}", "--iterations=1", "--nofiner")
     assert not (run / "again" / "scores").exists() and "3 pictures" in capsys.readouterr().out
