@@ -74,5 +74,9 @@ def main(flags, arguments):
         raise SystemExit(2)
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run(main, define)
+
+
+if __name__ == "__main__":
+    cli()

@@ -39,5 +39,9 @@ def main(flags, arguments):
         print(flags.page)
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run(main, define, positional=True)
+
+
+if __name__ == "__main__":
+    cli()

@@ -57,5 +57,9 @@ def _print_records() -> None:
         print(f"{record.name}: {record.file}; {record.network}; input {record.preprocessing}; {'; '.join(record.warnings())}")
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run(main, define, positional=True)
+
+
+if __name__ == "__main__":
+    cli()

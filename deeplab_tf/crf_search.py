@@ -69,5 +69,9 @@ def find_preset(flags):
     print(outcome.sentence())
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run(main, define)
+
+
+if __name__ == "__main__":
+    cli()

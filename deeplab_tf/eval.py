@@ -72,5 +72,9 @@ def rate(value):
     return "none" if value is None else f"{value:.4f}"
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run(main, define)
+
+
+if __name__ == "__main__":
+    cli()

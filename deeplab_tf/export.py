@@ -26,5 +26,9 @@ def main(flags, arguments):
     print(f"SavedModel: {out} (loaded again; largest differences: {found})")
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run(main, define)
+
+
+if __name__ == "__main__":
+    cli()

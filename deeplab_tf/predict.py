@@ -69,5 +69,9 @@ def _config_for_saved_model(flags) -> ExperimentConfig:
     return config_from_flags(flags)
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run(main, define, positional=True)
+
+
+if __name__ == "__main__":
+    cli()

@@ -74,17 +74,17 @@ def _of_tool(tool, flags):
         tool, flags.source, require(flags, "out"), unlabelled=require(flags, "unlabelled"), overlaps=flags.overlaps,
         labels=flags.labels, workers=flags.workers,
     )  # fmt: skip
-    print("\n".join(f"  {split}: {count:,} pictures" for split, count in outcome.counts.items()))
-    print(f"  classes: {', '.join(outcome.classes)}")
-    print("  shapes of different classes overlap in {:,} pictures, on {:,} pixels".format(*outcome.overlapping),
-          f"({outcome.overlapping[1] / outcome.pixels:.2%}); painted with --overlaps={flags.overlaps}")
+    print(f"{outcome.summary()}; painted with --overlaps={flags.overlaps}")
     print(f"train with --dataset=folder --data_dir={flags.out}")
     for path, reason in outcome.left_out:
         print(f"{path}: {reason}", file=sys.stderr)
-    if outcome.left_out:
-        raise UserError(f"{len(outcome.left_out):,} files, pictures or kinds of shapes were left out, the rest is done; the "
-                        "reasons stand above.")
+    if count := len(outcome.left_out):
+        raise UserError(f"{count:,} files, pictures or kinds of shapes were left out, the rest is done; see the reasons above.")
+
+
+def cli() -> None:
+    run(main, define, positional=True)
 
 
 if __name__ == "__main__":
-    run(main, define, positional=True)
+    cli()

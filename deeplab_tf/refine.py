@@ -71,5 +71,9 @@ def main(flags, arguments):
         raise UserError(f"{len(outcome.failed)} of {len(jobs)} pictures failed, see above; mend them and run again.")
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run(main, define)
+
+
+if __name__ == "__main__":
+    cli()

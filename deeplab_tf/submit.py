@@ -39,5 +39,9 @@ def main(flags, arguments):
     print(f"{write_submission(spec, samples, predictions, out, label_ids=flags.label_ids):,} label maps: {out}")
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run(main, define)
+
+
+if __name__ == "__main__":
+    cli()

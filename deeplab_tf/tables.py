@@ -26,5 +26,9 @@ def main(flags, arguments):
         raise UserError(f"{flags.into}: its tables are stale; write them with python -m deeplab_tf.tables --into={flags.into}.")
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run(main, define)
+
+
+if __name__ == "__main__":
+    cli()

@@ -33,5 +33,9 @@ def main(flags, arguments):
     print(f"trained {config.model.model} for {summary['step']} steps{loss}: {summary['checkpoint']}")
 
 
-if __name__ == "__main__":
+def cli() -> None:
     run(main, define)
+
+
+if __name__ == "__main__":
+    cli()

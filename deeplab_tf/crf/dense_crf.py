@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Literal, overload
 
 import numpy as np
 
@@ -79,6 +80,13 @@ class DenseCRF:
         self._memory, self.memory_limit = checked_memory_limit(memory_limit), memory_limit
         self._workspace = engine().Workspace() if self.backend == "native" else None
 
+    @overload
+    def __call__(self, image: np.ndarray, probs: np.ndarray, iterations_trace: Literal[False] = ...) -> np.ndarray: ...
+
+    @overload
+    def __call__(self, image: np.ndarray, probs: np.ndarray,
+                 iterations_trace: Literal[True]) -> tuple[np.ndarray, Trace]: ...
+
     def __call__(self, image: np.ndarray, probs: np.ndarray,
                  iterations_trace: bool = False) -> np.ndarray | tuple[np.ndarray, Trace]:
         """Refine the probabilities of one picture.
@@ -98,6 +106,13 @@ class DenseCRF:
         """
         image, probs = _checked(image, probs, "probs", self.compatibility)
         return self._solver(image)(probs, True, self.params, iterations_trace)
+
+    @overload
+    def from_unary(self, image: np.ndarray, unary: np.ndarray, iterations_trace: Literal[False] = ...) -> np.ndarray: ...
+
+    @overload
+    def from_unary(self, image: np.ndarray, unary: np.ndarray,
+                   iterations_trace: Literal[True]) -> tuple[np.ndarray, Trace]: ...
 
     def from_unary(self, image: np.ndarray, unary: np.ndarray,
                    iterations_trace: bool = False) -> np.ndarray | tuple[np.ndarray, Trace]:

@@ -26,9 +26,10 @@ def build_filters(image: np.ndarray, params: CrfParams, backend: str = "auto",
                   threads: int | None = None) -> tuple[GaussianFilter, GaussianFilter]:
     """The bilateral and the position filter of one picture [height, width, 3], uint8 or float, RGB in 0..255."""
     features = (bilateral_features(image, params.sigma_alpha, params.sigma_beta),
-                position_features(*image.shape[:2], params.sigma_gamma))
-    return tuple(GaussianFilter(one, normalization=params.normalization, backend=backend, threads=threads)
-                 for one in features)
+                position_features(image.shape[0], image.shape[1], params.sigma_gamma))
+    bilateral, position = (GaussianFilter(one, normalization=params.normalization, backend=backend, threads=threads)
+                           for one in features)
+    return bilateral, position
 
 
 def mean_field(filters: Sequence, logits: np.ndarray, weights: Sequence[float], compatibility: np.ndarray,

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,8 @@ class PairwiseKernel:
 
     def term(self) -> mean_field.Term:
         """Weight and cost, as the engines take them."""
-        return (float(self.compatibility), None) if self.compatibility.ndim == 0 else (1.0, self.compatibility)
+        cost = np.asarray(self.compatibility)
+        return (float(cost), None) if cost.ndim == 0 else (1.0, cost)
 
 
 class FeatureCRF:
@@ -80,7 +82,8 @@ class FeatureCRF:
                              "least one kernel and the same pixels for all.")
         self._terms = [kernel.term() for kernel in kernels]
         self._pixels = len(kernels[0].features)
-        self._native = self._slow = None
+        self._native: Any = None
+        self._slow: list[mean_field.Kernel] = []
         threads, self._prune = checked_threads(threads), checked_prune(prune)
         memory = checked_memory_limit(memory_limit)
         if choose_backend(backend, BACKENDS) == "native":

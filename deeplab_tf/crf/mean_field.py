@@ -35,7 +35,7 @@ def position_features(height: int, width: int, sigma: float) -> np.ndarray:
 def bilateral_features(image: np.ndarray, sigma_alpha: float, sigma_beta: float) -> np.ndarray:
     """float32 [height * width, 5]: x, y in units of `sigma_alpha` pixels, r, g, b of `sigma_beta` levels."""
     colour = image.reshape(-1, 3).astype(np.float32) / np.float32(sigma_beta)
-    return np.concatenate([position_features(*image.shape[:2], sigma_alpha), colour], axis=1)
+    return np.concatenate([position_features(image.shape[0], image.shape[1], sigma_alpha), colour], axis=1)
 
 
 class Kernel:
@@ -44,7 +44,8 @@ class Kernel:
     def __init__(self, features: np.ndarray, normalization: str):
         self._lattice = Lattice(features)
         total = self._lattice.filter(np.ones((len(features), 1), np.float32)) + np.float32(1e-20)
-        norm = {"symmetric": 1 / np.sqrt(total), "none": np.ones_like(total)}.get(normalization, 1 / total)
+        norms: dict[str, np.ndarray] = {"symmetric": 1 / np.sqrt(total), "none": np.ones_like(total)}
+        norm = norms.get(normalization, 1 / total)
         self.norm = norm[:, 0]
         ones = np.ones_like(norm)
         self._before = norm if normalization in ("symmetric", "before") else ones
@@ -65,7 +66,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 def build_kernels(image: np.ndarray, params: CrfParams) -> tuple[Kernel, Kernel]:
     """The bilateral and the position kernel of one uint8 [height, width, 3] picture."""
     bilateral = bilateral_features(image, params.sigma_alpha, params.sigma_beta)
-    position = position_features(*image.shape[:2], params.sigma_gamma)
+    position = position_features(image.shape[0], image.shape[1], params.sigma_gamma)
     return Kernel(bilateral, params.normalization), Kernel(position, params.normalization)
 
 

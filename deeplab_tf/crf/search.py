@@ -92,7 +92,8 @@ class Grid:
         def values(centre, steps):
             half = min((abs(one - centre) for one in steps if one != centre), default=0) / 2
             return tuple(sorted({float(centre + k * half) for k in (-1, 0, 1) if centre + k * half > 0}))
-        return Grid(*(values(getattr(best, name), steps) for name, steps in self.axes.items() if name != "w2"), (best.w2,))
+        searched = {name: values(getattr(best, name), steps) for name, steps in self.axes.items() if name != "w2"}
+        return Grid(**searched, w2=(best.w2,))
 
 
 GENTLE = Grid(w1=(0.5, 1, 2), sigma_alpha=(5, 20), sigma_beta=(5, 10, 20), w2=(0,))
@@ -201,9 +202,9 @@ class _Runner:
                 wanted.append((picture, [group for group in missing if group]))
         start, total, done = time.monotonic(), sum(len(groups) for _, groups in wanted), 0
         queue = self._queued(wanted)
-        jobs = next(queue, [])
+        jobs: list[tuple] = next(queue, [])
         while jobs:
-            following = next(queue, [])  # read and queued before this picture is awaited, so that no thread idles
+            following: list[tuple] = next(queue, [])  # read and queued before this picture is awaited, so that no thread idles
             for identity, group, job in jobs:
                 for setting, found in zip(group, job.result(), strict=True):
                     self.log.add(setting, self.keys[identity], found)

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def write_heat_map(path: str | os.PathLike, rows) -> None:
     ones were not tried. The picture says so itself.
     """
     from PIL import Image, ImageDraw
-    best = {}
+    best: dict[tuple, Any] = {}
     for row in rows:
         cell = row.setting[1:3]
         if cell not in best or (row.pictures, row.mean_iou) > (best[cell].pictures, best[cell].mean_iou):

@@ -34,7 +34,7 @@ class DatasetSpec:
     @property
     def classes(self) -> tuple[Label, ...]:
         """The first label of every train id, in the order of train ids."""
-        first = {}
+        first: dict[int, Label] = {}
         for label in self.labels:
             if label.train_id != self.ignore_label:
                 first.setdefault(label.train_id, label)
@@ -197,7 +197,7 @@ def _parse_label(text: str, before: list[Label], where: str) -> Label:
             )
         label_id, name = int(first), rest.strip()
     train_id = sum(label.train_id != VOID for label in before)
-    color = label_tables.voc_color(train_id % 256)
+    color: tuple[int, ...] = label_tables.voc_color(train_id % 256)
     if hash_:
         try:
             color = tuple(bytes.fromhex(color_text.strip()))

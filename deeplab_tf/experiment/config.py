@@ -47,7 +47,7 @@ class ExperimentConfig:
 
     def replace(self, **settings) -> ExperimentConfig:
         """A copy with some flat settings changed."""
-        sections = {name: {} for name in SECTIONS}
+        sections: dict[str, dict] = {name: {} for name in SECTIONS}
         places = {flag: (section, field) for section, field, flag in all_settings()}
         for name, value in settings.items():
             if name not in places:

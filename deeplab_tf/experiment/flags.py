@@ -11,6 +11,7 @@ import importlib
 import logging
 import os
 import pathlib
+import re
 import sys
 import tempfile
 import types
@@ -39,7 +40,7 @@ def run(main: Callable, define: Callable, argv: list[str] | None = None, *, posi
         arguments = _parse(flags, argv)
         note_given(flags, argv)
         if flags.help:
-            print(_usage(main, flags))
+            print(_usage(main, flags, argv[0]))
             return
         if arguments and not positional:
             raise UserError(f"got {arguments[0]!r}, expected flags only (--name=value); --help lists them.")
@@ -74,8 +75,11 @@ def _one_line(error: absl_flags.Error) -> str:
     return message if message.endswith("?") else f"{message}; --help lists the flags."
 
 
-def _usage(main: Callable, flags: absl_flags.FlagValues) -> str:
+def _usage(main: Callable, flags: absl_flags.FlagValues, program: str) -> str:
+    """The door's docstring and flags; `deeplab-train --help` speaks of itself where `python -m deeplab_tf.train` would."""
     doc = sys.modules[main.__module__].__doc__ or ""
+    if pathlib.PurePath(program).stem.startswith("deeplab-"):
+        doc = re.sub(r"python -m deeplab_tf\.(\w+)", lambda door: f"deeplab-{door[1].replace('_', '-')}", doc)
     return f"{doc.strip()}\n\n{flags.get_help()}"
 
 

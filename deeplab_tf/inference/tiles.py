@@ -35,9 +35,7 @@ class Tiles:
         if isinstance(tile, Tiles):
             return tile
         size = _pair("tile", tile)
-        return cls(
-            size, tuple(side // 4 for side in size) if overlap is None else _pair("overlap", overlap)
-        )
+        return cls(size, (size[0] // 4, size[1] // 4) if overlap is None else _pair("overlap", overlap))
 
     def cut(self, height: int, width: int, multiple: int) -> Iterator[tuple[slice, slice]]:
         """(rows, columns) of every tile, which together cover the picture.
@@ -74,10 +72,11 @@ def average_tiles(
 
     Memory: the result, and what `average_bands` takes.
     """
-    result = None
-    for rows, values in average_bands(predict, image, tiles, multiple):
-        if result is None:
-            result = np.empty((*image.shape[:2], values.shape[-1]), np.float32)
+    bands = average_bands(predict, image, tiles, multiple)
+    rows, values = next(bands)
+    result = np.empty((*image.shape[:2], values.shape[-1]), np.float32)
+    result[rows] = values
+    for rows, values in bands:
         result[rows] = values
     return result
 
@@ -93,13 +92,13 @@ def average_bands(
     grouped = [(rows, [part[1] for part in parts]) for rows, parts in itertools.groupby(
         tiles.cut(height, width, multiple), key=lambda part: part[0])]
     starts = [rows.start for rows, _ in grouped[1:]] + [height]
-    total, weight, done = None, np.zeros((0, width), np.float32), 0
+    total, weight, done = np.zeros((0, width, 0), np.float32), np.zeros((0, width), np.float32), 0
     for (rows, columns), following in zip(grouped, starts, strict=True):
         new = rows.stop - done - len(weight)
         weight = np.concatenate([weight, np.zeros((new, width), np.float32)])
         for column in columns:
             values = predict(image[rows, column])
-            if total is None:
+            if not total.shape[2]:
                 total = np.zeros((0, width, values.shape[-1]), np.float32)
             if len(total) < len(weight):
                 total = np.concatenate([total, np.zeros((new, *total.shape[1:]), np.float32)])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import logging
 import math
-import numbers
 from collections.abc import Callable, Sequence
 
 import keras
@@ -22,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 def per_axis(value: int | Sequence[int], dims: int) -> tuple[int, ...]:
     """One number for every spatial axis."""
-    return (value,) * dims if isinstance(value, numbers.Integral) else tuple(value)
+    return (value,) * dims if isinstance(value, int | np.integer) else tuple(value)
 
 
 def same_padding(kernel_size: int, rate: int) -> tuple[int, int]:
@@ -216,7 +215,7 @@ class _AtrousConv(keras.layers.Layer):
     def _whole(self, name: str, value, axes: int = 1) -> int | tuple[int, ...]:
         """A whole number from 1, or one for each of several axes; equal ones are one."""
         numbers_ = tuple(value) if isinstance(value, Sequence) and axes > 1 and len(value) == axes else (value,)
-        if not all(isinstance(number, numbers.Integral) and number >= 1 for number in numbers_):
+        if not all(isinstance(number, int | np.integer) and number >= 1 for number in numbers_):
             several = f", or {axes} of them" if axes > 1 else ""
             raise ValueError(f"{type(self).__name__} {name}: got {value!r}, expected a whole number from 1{several}.")
         return int(numbers_[0]) if len(set(numbers_)) == 1 else tuple(map(int, numbers_))

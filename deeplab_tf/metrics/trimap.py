@@ -22,7 +22,7 @@ from deeplab_tf.metrics.distance import chessboard_distance
 DEFINITIONS = ("void", "label_change")
 
 
-def boundary_distance(label: np.ndarray, definition: str, ignore_label: int = 255) -> np.ndarray:
+def boundary_distance(label: np.ndarray, definition: str, ignore_label: int | None = 255) -> np.ndarray:
     """Smallest band that each pixel of a label map belongs to.
 
     Args:

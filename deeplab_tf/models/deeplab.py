@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import keras
 
@@ -66,8 +67,8 @@ def build_model(
         preset.backbone, atrous_method=atrous_method, output_stride=output_stride, width=width, precision=precision,
         frozen_batch_norm=frozen_batch_norm, dilated_pools=dilated_pools, v1_average_pool=v1_average_pool, seed=seed,
     )  # fmt: skip
-    head = {"num_classes": num_classes, "kernel_size": preset.kernel_size, "rates": rates, "atrous_method": atrous_method,
-            "seed": seed}  # fmt: skip
+    head: dict[str, Any] = {"num_classes": num_classes, "kernel_size": preset.kernel_size, "rates": rates,
+                            "atrous_method": atrous_method, "seed": seed}  # fmt: skip
     if preset.head == "fc":
         logits = fc_head(x, channels=preset.fc_channels, width=width, dtype=keras.DTypePolicy(precision), **head)
     else:

@@ -159,7 +159,7 @@ def _metadata(predictor: Predictor, class_names, palette, metadata) -> str:
 
 def _logit_stride(predictor: Predictor) -> float:
     """Picture pixels per row of the logits: several scales are fused at the size of scale 1, a single one keeps its own."""
-    stride = predictor.output_stride
+    stride = float(predictor.output_stride)
     if len(predictor.scales) == 1:
         stride /= predictor.scales[0]
     return int(stride) if stride == int(stride) else stride

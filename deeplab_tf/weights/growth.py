@@ -7,6 +7,7 @@ the gradient reaches the block's convolutions too.
 
 import math
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -48,14 +49,14 @@ def grow_resnet(tensors: dict, shapes: dict, seed: int) -> tuple[dict, list[str]
     ]
 
 
-def grown_variables(source: dict, shapes: dict) -> tuple[str, ...]:
+def grown_variables(source: Mapping, shapes: Mapping) -> tuple[str, ...]:
     """The zero gammas that end the identity blocks: kept frozen, they shut those blocks out for good."""
     if not _grows(source, shapes):
         return ()
     return tuple(f"bn{block_name(4, index, True)}_branch2c/gamma" for index in range(_BLOCKS[4], 23))
 
 
-def _grows(tensors: dict, shapes: dict) -> bool:
+def _grows(tensors: Mapping, shapes: Mapping) -> bool:
     return _LAST_OF_50 in tensors and _LAST_OF_101 in shapes and _LAST_OF_101 not in tensors
 
 

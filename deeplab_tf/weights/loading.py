@@ -1,6 +1,6 @@
 """Weights into a model, with a check in both directions of what went where."""
 
-import pathlib
+import os
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from deeplab_tf.weights.reading import read_weights
 from deeplab_tf.weights.report import LoadReport
 
 
-def load_weights(model, path: str | pathlib.Path, *, seed: int = 0) -> LoadReport:
+def load_weights(model, path: str | os.PathLike, *, seed: int = 0) -> LoadReport:
     """Loads a weights file into a model of the zoo, in place.
 
     The backbone must be covered in full, or nothing is changed and an error says what is missing. The head is
@@ -57,7 +57,7 @@ def load_weights(model, path: str | pathlib.Path, *, seed: int = 0) -> LoadRepor
     )
 
 
-def fill(model, path: str | pathlib.Path, expected: str, way_out: str) -> LoadReport:
+def fill(model, path: str | os.PathLike, expected: str, way_out: str) -> LoadReport:
     """`load_weights` for a network that is to be used as it is: what keeps fresh values was never trained.
 
     Args:

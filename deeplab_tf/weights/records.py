@@ -1,6 +1,7 @@
 """One record per known weights file: where it comes from, what input it expects, what it was trained on."""
 
 import hashlib
+import os
 import pathlib
 from dataclasses import dataclass
 
@@ -177,7 +178,7 @@ def find_record(path: str | pathlib.Path, network: str = "") -> WeightsRecord | 
     )
 
 
-def resolve(path: str | pathlib.Path, network: str = "") -> tuple[WeightsRecord | None, pathlib.Path]:
+def resolve(path: str | os.PathLike, network: str = "") -> tuple[WeightsRecord | None, pathlib.Path]:
     """Record (if known) and local file for a path or a record's name; fetches the file of a named record.
 
     Raises:

@@ -84,9 +84,9 @@ class DenseCRF:
             raise ValueError(f"DenseCRF: got {nvar} variables and {nlabels} labels, expected at least 0 and 1.")
         in_worker = multiprocessing.parent_process() is not None
         self._threads = threads or (1 if in_worker else None)
-        self._unary = None
+        self._unary: np.ndarray | None = None
         self._kernels: list[PairwiseKernel] = []
-        self._crf = None
+        self._crf: FeatureCRF | None = None
 
     def setUnary(self, u: Unary) -> None:
         """Takes the energies of a ConstUnary or LogisticUnary."""
@@ -234,7 +234,7 @@ def _widths(name: str, widths, count: int) -> tuple:
 
 
 def _compatibility(compat, labels: int):
-    if isinstance(compat, Number):
+    if isinstance(compat, int | float | np.number):
         return float(compat)
     compat = np.asarray(compat)
     if compat.ndim > 2 or compat.ndim == 0:

@@ -58,6 +58,16 @@ class Outcome:
     overlapping: tuple[int, int]
     left_out: tuple[tuple[str, str], ...]
 
+    def summary(self) -> str:
+        """A line for each split, for the classes and for the overlaps."""
+        pictures, pixels = self.overlapping
+        return "\n".join([
+            *(f"  {split}: {count:,} pictures" for split, count in self.counts.items()),
+            f"  classes: {', '.join(self.classes)}",
+            f"  shapes of different classes overlap in {pictures:,} pictures, on {pixels:,} pixels "
+            f"({pixels / self.pixels:.2%})",
+        ])  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
