@@ -6,7 +6,7 @@ DEMO := runs/demo
 STAMP := .venv/.installed
 ENGINE := $(wildcard deeplab_tf/crf/native/*)
 
-.PHONY: venv demo test lint bench sanitize clean
+.PHONY: venv demo test lint docs bench sanitize clean
 
 venv: $(STAMP)
 
@@ -30,6 +30,10 @@ test: venv
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: venv
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "documentation: build/docs/index.html"
 
 bench: venv
 	$(BIN)/python -m deeplab_tf.benchmark models

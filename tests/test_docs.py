@@ -1,0 +1,97 @@
+"""The documentation: its code runs, its commands parse, its reference is whole, and it builds without an error and a fetch."""
+
+import contextlib
+import importlib
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from absl import flags as absl_flags
+
+import deeplab_tf
+
+ROOT = pathlib.Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+
+
+def blocks(page):
+    """(language, text) of every block."""
+    return [match.groups() for match in BLOCK.finditer(page.read_text())]
+
+
+def commands(text):
+    """[door, argument, …] of every line that starts one of ours."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line.removeprefix("$ "), comments=True)
+        if words[:2] == ["python", "-m"] and words[2].startswith("deeplab_tf."):
+            yield [words[2].removeprefix("deeplab_tf."), *words[3:]]
+        elif words and words[0].startswith("deeplab-"):
+            yield [words[0].removeprefix("deeplab-").replace("-", "_"), *words[1:]]
+
+
+def read_through(page, names):
+    """Does what a page says: its Python in `names`, its commands, those with a prompt, in this process."""
+    for language, text in blocks(page):
+        if language == "python":
+            exec(compile(text, str(page), "exec"), names)
+        for door, *arguments in commands(text) if language == "console" else ():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "argv", [door, *arguments])
+                importlib.import_module(f"deeplab_tf.{door}").cli()
+
+
+@pytest.mark.parametrize("pages", [("own_pictures", "python"), ("crf",)], ids=", ".join)
+def test_the_tutorials_run(pages, tmp_path, capsys):
+    with contextlib.chdir(tmp_path):
+        for page in pages:
+            read_through(DOCS / f"tutorials/{page}.md", {})
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_page_of_scale_reckons_rightly():
+    names = {}
+    read_through(DOCS / "scale.md", names)
+    page = (DOCS / "scale.md").read_text()
+    for workers, hours in re.findall(r"^\| ([\d,]+) \| ([\d.]+)", page, re.M):
+        assert float(hours) == pytest.approx(names["worker_hours"] / int(workers.replace(",", "")), rel=0.02)
+    row = re.search(r"\| resnet101_aspp \|.*", (ROOT / "README.md").read_text())[0].split("|")
+    assert float(row[5]) == names["rate"], "the README's rate of resnet101_aspp is another now"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_commands_parse_and_links_lead_somewhere(page):
+    text = page.read_text()
+    for door, *arguments in (command for _, block in blocks(page) for command in commands(block)):
+        module = importlib.import_module(f"deeplab_tf.{door}")
+        if hasattr(module, "define"):
+            flags = absl_flags.FlagValues()
+            flags.set_gnu_getopt(True)
+            module.define(flags)
+            with contextlib.chdir(ROOT):
+                flags([door, *(argument for argument in arguments if "…" not in argument)])
+    for name in re.findall(r"deeplab-([a-z-]+)", text):
+        assert name == "NAME" or (ROOT / f"deeplab_tf/{name.replace('-', '_')}.py").exists(), name
+    for path in re.findall(r"\]\(([^)#:]+)[^):]*\)", text):
+        assert (page.parent / path).exists(), path
+
+
+def test_the_reference_has_every_public_name():
+    listed = set(re.findall(r"^::: [\w.]+\.(\w+)$", (DOCS / "reference.md").read_text(), re.M))
+    assert set(deeplab_tf._PLACES) <= listed
+
+
+def test_it_builds_without_an_error_and_is_read_without_a_fetch(tmp_path):
+    for package in ("mkdocs", "material", "mkdocstrings"):
+        pytest.importorskip(package)
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout[-3000:]
+    for page in tmp_path.rglob("*.html"):
+        fetched = re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=\"?(?:https?:)?//[^\"> ]+", page.read_text())
+        assert not fetched, f"{page.name}: {fetched}"
