@@ -95,3 +95,18 @@ def test_it_builds_without_an_error_and_is_read_without_a_fetch(tmp_path):
     for page in tmp_path.rglob("*.html"):
         fetched = re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=\"?(?:https?:)?//[^\"> ]+", page.read_text())
         assert not fetched, f"{page.name}: {fetched}"
+
+
+def test_the_readmes_results_are_the_experiments():
+    readme = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| `(experiments/\w+\.flags)` \|.*?\| ([\d.]+) / ([\d.]+) % \|", readme, re.M)
+    assert len(rows) >= 4
+    for path, *figures in rows:
+        measured = re.search(r"Measured: ([\d.]+) % before,\s+(?:#\s+)?([\d.]+) %", (ROOT / path).read_text()).groups()
+        assert [f"{float(value):.1f}" for value in measured] == figures, path
+
+
+def test_the_readmes_networks_are_the_zoo():
+    table = (ROOT / "README.md").read_text().partition("## Networks")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\w+) \| auto \| [\d,]+ \| (\d+) \|", table, re.M)
+    assert dict(rows).keys() == set(deeplab_tf.list_models())

@@ -1,4 +1,4 @@
-"""The tables against the headers of the experiments, blanks and stale files; and the README's own."""
+"""The tables against the headers of the experiments, blanks and stale files; and those of the documentation."""
 
 import json
 import pathlib
@@ -61,8 +61,5 @@ def test_a_stale_file_is_told_and_mended(tmp_path, capsys):
     assert "no place for the tables" in capsys.readouterr().err
 
 
-def test_the_readmes_tables_are_made_by_it():
-    readme = ROOT / "README.md"
-    if BEGIN not in readme.read_text():
-        pytest.skip("README.md has no marks for the tables")
-    assert put_into(readme, tables(read_results(ROOT / "no runs", ROOT / "experiments/results")), check=True)
+def test_the_tables_of_the_documentation_are_todays():
+    assert put_into(ROOT / "docs/results.md", tables(read_results(ROOT / "no runs", ROOT / "experiments/results")), check=True)
