@@ -118,5 +118,5 @@ def test_the_wheel_holds_the_package_with_templates_types_and_licence(distributi
     files = [path for suffix in ("py", "html", "css", "js") for path in package.rglob(f"*.{suffix}")]
     ours = {path.relative_to(ROOT).as_posix() for path in files}
     assert ours | {"deeplab_tf/py.typed"} <= wheel
-    assert any(name.endswith("/licenses/LICENSE") for name in wheel)
+    assert any(".dist-info/" in name and name.endswith("/LICENSE") for name in wheel)
     assert {name.split("/")[0] for name in wheel if ".dist-info/" not in name} == {"deeplab_tf"}
