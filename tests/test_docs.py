@@ -9,8 +9,10 @@ import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from absl import flags as absl_flags
+from PIL import Image
 
 import deeplab_tf
 
@@ -62,6 +64,13 @@ def test_the_page_of_scale_reckons_rightly():
         assert float(hours) == pytest.approx(names["worker_hours"] / int(workers.replace(",", "")), rel=0.02)
     row = re.search(r"\| resnet101_aspp \|.*", (ROOT / "README.md").read_text())[0].split("|")
     assert float(row[5]) == names["rate"], "the README's rate of resnet101_aspp is another now"
+
+
+def test_the_sheet_of_scenes_is_todays(tmp_path):
+    with contextlib.chdir(tmp_path):
+        read_through(DOCS / "scenes.md", {})
+    kept, made = (np.asarray(Image.open(folder / "scenes.jpg"), np.float32) for folder in (DOCS, tmp_path))
+    assert kept.shape == made.shape and abs(kept - made).mean() < 1  # of 255: another JPEG encoder, no other scenes
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
