@@ -1,6 +1,6 @@
 """A user's first minute with the installed package: `python installed.py`, outside the source tree; prints what it found.
 
-`python installed.py light` leaves out what needs TensorFlow, for an environment with NumPy and absl-py alone.
+`python installed.py light` leaves out commands and networks, for an environment with NumPy alone.
 """
 
 import importlib.metadata
@@ -56,8 +56,8 @@ def check_network() -> None:
 
 if __name__ == "__main__":
     check_files()
-    found = f"{check_commands()} commands, CRF engine: {check_library()}"
+    found = f"CRF engine: {check_library()}"
     if "light" not in sys.argv[1:]:
         check_network()
-        found += ", networks"
+        found += f", networks, {check_commands()} commands"
     print(f"deeplab_tf {importlib.metadata.version('deeplab_tf')}: {found}")
