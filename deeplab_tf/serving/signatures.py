@@ -26,8 +26,12 @@ class SegmentationModule(tf.Module):
     def serve(self, images):
         """uint8 RGB [batch, height, width, 3] -> labels [batch, height, width] and probabilities [..., K]."""
         probabilities = self._predictor.probabilities(images)
-        labels = tf.argmax(probabilities, axis=-1, output_type=tf.int32)
-        return {"labels": tf.cast(labels, self._label_type), "probabilities": probabilities}
+        return {"labels": self._labels(probabilities), "probabilities": probabilities}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    def serve_labels(self, images):
+        """uint8 RGB [batch, height, width, 3] -> labels [batch, height, width] alone."""
+        return {"labels": self._labels(self._predictor.scores(images))}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded_images")])
     def serve_encoded(self, encoded_images):
@@ -44,10 +48,21 @@ class SegmentationModule(tf.Module):
         return {"logits": self._predictor.logits(images)}
 
     def _label_png(self, data):
-        probabilities = self._predictor.probabilities(decode_image(data)[None])[0]
-        kind = tf.uint8 if self._label_type == tf.uint8 else tf.uint16
-        return tf.io.encode_png(tf.cast(tf.argmax(probabilities, axis=-1)[..., None], kind))
+        labels = self._labels(self._predictor.scores(decode_image(data)[None]))[0]
+        return tf.io.encode_png(tf.cast(labels[..., None], tf.uint8 if self._label_type == tf.uint8 else tf.uint16))
+
+    def _labels(self, scores):
+        return tf.cast(tf.argmax(scores, axis=-1, output_type=tf.int32), self._label_type)
 
     def signatures(self) -> dict:
         """Name -> function, as `tf.saved_model.save` takes them."""
-        return {"serving_default": self.serve, "encoded": self.serve_encoded, "logits": self.serve_logits}
+        return {
+            "serving_default": self.serve, "labels": self.serve_labels, "encoded": self.serve_encoded,
+            "logits": self.serve_logits,
+        }  # fmt: skip
+
+
+def save_plain(predictor: Predictor, folder: str) -> None:
+    """Writes a SavedModel with "serving_default" alone, for converters to read."""
+    module = SegmentationModule(predictor)
+    tf.saved_model.save(module, folder, signatures={"serving_default": module.serve})

@@ -13,11 +13,12 @@ from PIL import Image
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.inference.predictor import Predictor
-from deeplab_tf.inference.saved_model import ABOUT_FILE
+from deeplab_tf.inference.runtimes import ABOUT_FILE
 from deeplab_tf.inference.segment import segment
 from deeplab_tf.models.deeplab import build_model
 from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.serving import saved_model
+from deeplab_tf.serving.about import about
 from deeplab_tf.serving.saved_model import export_saved_model
 from tests.full_disk import full_disk
 
@@ -200,7 +201,8 @@ def test_a_full_disk_or_a_file_in_the_way_is_one_sentence_and_leaves_nothing(tmp
 @pytest.mark.parametrize("scales, stride", [((1.0,), 8), ((0.5,), 16), ((0.3,), 8 / 0.3), ((0.5, 0.75, 1.0), 8)])
 def test_metadata_tell_how_far_apart_the_logits_are(scales, stride):
     predictor = Predictor(_small(), scales)
-    assert json.loads(saved_model._metadata(predictor, None, None, None))["output_stride"] == stride
+    said = about(predictor, format="saved_model", precision="float32", class_names=None, palette=None, metadata=None)
+    assert json.loads(said)["output_stride"] == stride
 
 
 def test_refuses_names_that_do_not_fit(model, tmp_path):
