@@ -35,7 +35,7 @@ FORMATS = {
     "saved_model": Format("", (), "saved_model.pb", ("float32", "bfloat16")),
     "onnx": Format("onnx", ("onnx", "onnxruntime"), ".onnx", ("float32", "int8")),
     "litert": Format("litert", ("ai_edge_litert",), ".tflite", ("float32", "float16", "dynamic", "int8")),
-    "openvino": Format("openvino", ("openvino", "nncf"), "model.xml", ("float32", "bfloat16", "float16", "int8")),
+    "openvino": Format("openvino", ("onnx", "openvino", "nncf"), "model.xml", ("float32", "bfloat16", "float16", "int8")),
 }
 PRECISIONS = ("float32", "bfloat16", "float16", "dynamic", "int8")
 """float16: weights alone, dynamic: 8-bit weights, activations by the picture; int8: both, calibrated with pictures."""

@@ -22,8 +22,8 @@ from deeplab_tf.layers.preprocessing import SubtractMean
 from deeplab_tf.published import MEAN_RGB
 from deeplab_tf.serving.plain_network import PlainConv2D, PlainMaxPool2D
 
-OPSET = 18  # the first in which Resize names its axes
-_IR_VERSION = 9  # of the file; onnxruntime 1.17 and newer read it
+OPSET = 18
+_IR_VERSION = 9  # of the file: onnxruntime 1.15 and newer read both
 
 
 def write(predictor: Predictor, path: pathlib.Path, about: str, precision: str, calibration: Sequence[np.ndarray]) -> None:
@@ -99,7 +99,9 @@ class _Steps:
 
     def resize(self, x: str, size: str) -> str:
         """Bilinear with aligned corners (`resize_align_corners`)."""
-        return self.op("Resize", x, "", "", size, axes=(2, 3), mode="linear", coordinate_transformation_mode="align_corners")
+        # All four sizes, not two with `axes`: onnxruntime 1.32 takes those for four where it moves a Transpose past them.
+        sizes = self.op("Concat", self.op("Shape", x, start=0, end=2), size, axis=0)
+        return self.op("Resize", x, "", "", sizes, mode="linear", coordinate_transformation_mode="align_corners")
 
 
 def _probabilities(steps: _Steps, predictor: Predictor, pictures: str) -> str:

@@ -1,9 +1,11 @@
-"""OpenVINO: a folder of model.xml and model.bin, for Intel's and other processors; int8 by NNCF."""
+"""OpenVINO: a folder of model.xml and model.bin, for Intel's and other processors; int8 by NNCF.
+
+Read from the ONNX graph, which says of every convolution what it is; a SavedModel would be translated twice.
+"""
 
 from __future__ import annotations
 
 import pathlib
-import tempfile
 from collections.abc import Sequence
 
 import nncf
@@ -12,11 +14,11 @@ import openvino
 
 from deeplab_tf.inference.predictor import Predictor
 from deeplab_tf.inference.runtimes import ABOUT_NAME
-from deeplab_tf.serving.signatures import save_plain
+from deeplab_tf.serving.onnx import graph_of
 
 
 def write(predictor: Predictor, path: pathlib.Path, about: str, precision: str, calibration: Sequence[np.ndarray]) -> None:
-    """Writes the signature "serving_default" of the SavedModel to a folder.
+    """Writes `images` -> `labels`, `probabilities`, as the SavedModel answers, to a folder.
 
     Args:
       predictor: of a plain network.
@@ -26,11 +28,9 @@ def write(predictor: Predictor, path: pathlib.Path, about: str, precision: str, 
         the same; "float16", weights alone; "int8".
       calibration: uint8 pictures to take the ranges of int8 from.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        save_plain(predictor, folder)
-        model = openvino.convert_model(folder)
-        if precision == "int8":
-            model = nncf.quantize(model, nncf.Dataset(calibration, lambda image: image[None]), subset_size=len(calibration))
-        path.mkdir()
-        openvino.save_model(model, path / "model.xml", compress_to_fp16=precision == "float16")
+    model = openvino.Core().read_model(graph_of(predictor).SerializeToString())
+    if precision == "int8":
+        model = nncf.quantize(model, nncf.Dataset(calibration, lambda image: image[None]), subset_size=len(calibration))
+    path.mkdir()
+    openvino.save_model(model, path / "model.xml", compress_to_fp16=precision == "float16")
     (path / ABOUT_NAME).write_text(about, encoding="utf-8")
