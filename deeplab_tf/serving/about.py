@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from deeplab_tf.inference.predictor import Predictor
+from deeplab_tf.inference.tiles import Tiles
 
 
 def about(
@@ -17,6 +18,7 @@ def about(
     class_names: Sequence[str] | None,
     palette: Sequence[tuple[int, int, int]] | None,
     metadata: Mapping[str, object] | None,
+    tiles: Tiles | None = None,
 ) -> str:
     """The JSON text.
 
@@ -36,6 +38,7 @@ def about(
         "scales": list(predictor.scales),
         "fusion": predictor.fusion,
         "flip": predictor.flip,
+        "tile": None if tiles is None else {"size": list(tiles.size), "overlap": list(tiles.overlap)},
         "output_stride": _logit_stride(predictor),
         "padding": f"bottom and right, mean pixel, to {predictor.multiple}n+1",
         "written_by": f"deeplab_tf {_version()}",

@@ -19,10 +19,12 @@ from deeplab_tf.errors import UserError
 from deeplab_tf.inference.predictor import Predictor
 from deeplab_tf.inference.runtimes import open_artefact
 from deeplab_tf.inference.segment import segment
+from deeplab_tf.inference.tiles import Tiles
 from deeplab_tf.serving import parity
 from deeplab_tf.serving.about import about
 from deeplab_tf.serving.formats import Format, check_format
 from deeplab_tf.serving.plain_network import plain_network
+from deeplab_tf.serving.tiled import TiledPredictor
 from deeplab_tf.whole_files import check_writable, make_folder, unwritable
 
 _CALIBRATED_ON = 4  # of the pictures that int8 was calibrated with, so many are compared
@@ -37,6 +39,7 @@ def export_model(
     scales: tuple[float, ...] = (1.0,),
     flip: bool = False,
     fusion: str = "max_logits",
+    tile: int | tuple[int, int] | Tiles | None = None,
     calibration: Sequence[np.ndarray] = (),
     class_names: Sequence[str] | None = None,
     palette: Sequence[tuple[int, int, int]] | None = None,
@@ -56,6 +59,7 @@ def export_model(
       format: a name of `formats.FORMATS`.
       precision: one that the format has; None: the network's own for a SavedModel, else float32.
       scales, flip, fusion: as `segment` takes them.
+      tile: as `segment` takes it; a SavedModel alone has the loop for it. None: pictures are never cut.
       calibration: for int8: some tens of uint8 pictures [height, width, 3] of the kind that it will see.
       class_names, palette, metadata: kept inside; metadata must be JSON-able.
       overwrite: replace an artefact of this format at `path`.
@@ -79,9 +83,16 @@ def export_model(
         raise ValueError(f"precision {precision}: a SavedModel computes as its network does, which is built in {own}; build it "
                          "in the other")
     precision = precision or (own if format == "saved_model" else row.precisions[0])
-    text = about(predictor, format=format, precision=precision, class_names=class_names, palette=palette, metadata=metadata)
+    tiles = None if tile is None else Tiles.of(tile)
+    if tiles and format != "saved_model":
+        raise UserError(f"--tile: the format {format} has no tiles inside, expected saved_model; leave --tile out.")
+    text = about(
+        predictor, tiles=tiles, format=format, precision=precision, class_names=class_names, palette=palette, metadata=metadata
+    )
     if format != "saved_model":
         predictor = Predictor(plain_network(predictor.network), predictor.scales, flip, fusion)
+    elif tiles:
+        predictor = TiledPredictor(predictor, tiles)
     writer = importlib.import_module(f"deeplab_tf.serving.{format}")
     make_folder(path.parent)
     with _writing(path):
@@ -91,8 +102,8 @@ def export_model(
         with _writing(path):
             writer.write(predictor, written, text, precision, calibration)
         _, run = open_artefact(written)
-        reference = functools.partial(segment, model, scales=scales, flip=flip, fusion=fusion)
-        pictures = calibration[:_CALIBRATED_ON] if precision == "int8" else parity.noise()
+        reference = functools.partial(segment, model, scales=scales, flip=flip, fusion=fusion, tile=tiles)
+        pictures = calibration[:_CALIBRATED_ON] if precision == "int8" else parity.noise(tiles and tiles.size)
         allowed = parity.ALLOWED["bfloat16" if precision == "float32" and own == "bfloat16" else precision]
         differences = parity.compare(run, reference, allowed, pictures)
         if format == "saved_model":

@@ -34,9 +34,10 @@ ALLOWED = {
 _SIZES = ((37, 52), (64, 41), (97, 97), (33, 130), (129, 34))  # odd and even, on and off the padded grid, tall and wide
 
 
-def noise() -> list[np.ndarray]:
-    """uint8 pictures of five sizes, which no converter was tuned on."""
-    return [np.random.default_rng(i).integers(0, 256, (*size, 3), np.uint8) for i, size in enumerate(_SIZES)]
+def noise(tile: tuple[int, int] | None = None) -> list[np.ndarray]:
+    """uint8 pictures of five sizes, which no converter was tuned on; and one that is larger than a tile."""
+    sizes = _SIZES if tile is None else (*_SIZES, (tile[0] + 9, tile[1] + 20))
+    return [np.random.default_rng(i).integers(0, 256, (*size, 3), np.uint8) for i, size in enumerate(sizes)]
 
 
 def compare(

@@ -14,9 +14,11 @@ from PIL import Image
 
 from deeplab_tf.inference.predictor import Predictor
 from deeplab_tf.inference.runtimes import ABOUT_FILE
+from deeplab_tf.inference.tiles import Tiles
 from deeplab_tf.serving import parity
 from deeplab_tf.serving.exporting import export_model
 from deeplab_tf.serving.signatures import SegmentationModule
+from deeplab_tf.serving.tiled import TiledPredictor
 
 _SIZES = ((37, 52), (64, 41))  # off the padded grid, portrait and landscape
 
@@ -28,6 +30,7 @@ def export_saved_model(
     scales: tuple[float, ...] = (1.0,),
     flip: bool = False,
     fusion: str = "max_logits",
+    tile: int | tuple[int, int] | Tiles | None = None,
     class_names: Sequence[str] | None = None,
     palette: Sequence[tuple[int, int, int]] | None = None,
     metadata: Mapping[str, object] | None = None,
@@ -48,7 +51,7 @@ def export_saved_model(
     Args:
       model: a network of the zoo or a MultiScale.
       path: folder of the SavedModel; its parent is made if need be. MODELS/NAME/1 is what TensorFlow Serving looks for.
-      scales, flip, fusion: as `segment` takes them.
+      scales, flip, fusion, tile: as `segment` takes them; without a tile pictures are never cut.
       class_names, palette, metadata: kept in assets.extra/deeplab_tf.json; metadata must be JSON-able.
       overwrite: replace a SavedModel at `path`.
 
@@ -59,12 +62,14 @@ def export_saved_model(
       UserError, ValueError, RuntimeError: as `export_model`.
     """
     return export_model(
-        model, path, format="saved_model", scales=scales, flip=flip, fusion=fusion, class_names=class_names, palette=palette,
-        metadata=metadata, overwrite=overwrite,
+        model, path, format="saved_model", scales=scales, flip=flip, fusion=fusion, tile=tile,
+        class_names=class_names, palette=palette, metadata=metadata, overwrite=overwrite,
     )  # fmt: skip
 
 
-def write(predictor: Predictor, path: pathlib.Path, about: str, precision: str, calibration: Sequence[np.ndarray]) -> None:
+def write(
+    predictor: Predictor | TiledPredictor, path: pathlib.Path, about: str, precision: str, calibration: Sequence[np.ndarray]
+) -> None:
     """Writes all signatures to a folder, in the precision of the predictor's network, and `about` beside them."""
     module = SegmentationModule(predictor)
     tf.saved_model.save(module, str(path), signatures=module.signatures())
@@ -73,7 +78,10 @@ def write(predictor: Predictor, path: pathlib.Path, about: str, precision: str, 
 
 
 def compare_signatures(
-    path: pathlib.Path, predictor: Predictor, reference: Callable[[np.ndarray], np.ndarray], allowed: parity.Allowed
+    path: pathlib.Path,
+    predictor: Predictor | TiledPredictor,
+    reference: Callable[[np.ndarray], np.ndarray],
+    allowed: parity.Allowed,
 ) -> dict[str, float]:
     """The largest differences of the signatures beside "serving_default", on random pictures.
 
@@ -90,7 +98,7 @@ def compare_signatures(
     return worst
 
 
-def _differences(served, predictor: Predictor, probabilities: np.ndarray, image: np.ndarray) -> dict[str, float]:
+def _differences(served, predictor, probabilities: np.ndarray, image: np.ndarray) -> dict[str, float]:
     images = tf.constant(image[None])
     logits, own = predictor.logits(images).numpy()[0], served["logits"](images=images)["logits"].numpy()[0]
     png = served["encoded"](encoded_images=tf.constant([_png(image)]))["label_png"].numpy()[0]

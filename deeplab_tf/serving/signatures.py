@@ -6,16 +6,17 @@ import tensorflow as tf
 
 from deeplab_tf.datasets.pictures import decode_image
 from deeplab_tf.inference.predictor import Predictor
+from deeplab_tf.serving.tiled import TiledPredictor
 
 
 class SegmentationModule(tf.Module):
     """The signatures of a SavedModel, over the same graph that `segment` runs.
 
     Args:
-      predictor: the network with its scales and flip.
+      predictor: the network with its scales and flip, perhaps in tiles.
     """
 
-    def __init__(self, predictor: Predictor):
+    def __init__(self, predictor: Predictor | TiledPredictor):
         super().__init__(name="deeplab_tf")
         self._predictor = predictor
         # Keras keeps its variables in wrappers that TensorFlow's object tracking does not see through everywhere.
