@@ -68,11 +68,14 @@ def export(
         config = config.replace(precision="float32")
     trained = load_trained(config, workdir)
     judged = config.eval
-    differences = export_model(
-        trained.judged, out, format=format, precision=precision, scales=judged.eval_scales or (1.0,), flip=judged.flip,
-        fusion=judged.fusion, tile=judged.tile, calibration=_spread(named), class_names=trained.spec.class_names,
-        palette=trained.spec.palette, metadata=_metadata(trained, workdir), overwrite=overwrite,
-    )  # fmt: skip
+    try:
+        differences = export_model(
+            trained.judged, out, format=format, precision=precision, scales=judged.eval_scales or (1.0,), flip=judged.flip,
+            fusion=judged.fusion, tile=judged.tile, calibration=_spread(named), class_names=trained.spec.class_names,
+            palette=trained.spec.palette, metadata=_metadata(trained, workdir), overwrite=overwrite,
+        )  # fmt: skip
+    except RuntimeError as error:
+        raise UserError(f"{out}: {error}") from error
     if format == "saved_model" or precision in (None, "float32"):
         return Exported(differences, None)
     return Exported(differences, _mean_iou(config, trained, load_saved_model(out).segment))

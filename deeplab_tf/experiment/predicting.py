@@ -51,8 +51,8 @@ def predict(
     pictures = picture_files.find_pictures(named, recursive)
     if saved_model:
         if label_ids:
-            raise UserError("--label_ids: an exported network knows its class ids only, expected a run or a weights file beside "
-                            "it.")
+            raise UserError("--label_ids: an exported network knows its class ids only, expected a run or a weights file "
+                            "instead.")
         network = load_saved_model(saved_model)
         names, palette, ids, label = network.class_names, network.palette, None, None
         origin = {"saved_model": path_digest(network.path)}

@@ -13,7 +13,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python.convert_phase import ConverterError
 
+from deeplab_tf.errors import UserError
 from deeplab_tf.inference.predictor import Predictor
 from deeplab_tf.inference.runtimes import ABOUT_NAME
 from deeplab_tf.serving.signatures import save_plain
@@ -38,6 +40,10 @@ def write(predictor: Predictor, path: pathlib.Path, about: str, precision: str, 
             converter.target_spec.supported_types = [tf.float16]
         if precision == "int8":
             converter.representative_dataset = lambda: ({"images": image[None]} for image in calibration)
-        path.write_bytes(converter.convert())
+        try:
+            path.write_bytes(converter.convert())
+        except ConverterError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"format litert: the network cannot be converted ({reason}); export it as saved_model.") from error
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(ABOUT_NAME, about)

@@ -19,6 +19,7 @@ from deeplab_tf.inference.predictor import Predictor
 from deeplab_tf.inference.runtimes import ABOUT_KEY
 from deeplab_tf.layers.pooling import CaffeMaxPool2D
 from deeplab_tf.layers.preprocessing import SubtractMean
+from deeplab_tf.models.multi_scale import scale_factor
 from deeplab_tf.published import MEAN_RGB
 from deeplab_tf.serving.plain_network import PlainConv2D, PlainMaxPool2D
 
@@ -128,12 +129,11 @@ def _probabilities(steps: _Steps, predictor: Predictor, pictures: str) -> str:
 
 
 def _logits_at_scale(steps: _Steps, network: keras.Model, pictures: str, scale: float) -> str:
-    """As MultiScale: a picture of n pixels has floor((n - 1) * scale + 1 + 1e-6) at a scale."""
     if scale != 1.0:
-        size = steps.op("Cast", steps.size(pictures), to=TensorProto.DOUBLE)
-        steps_between = steps.op("Mul", steps.op("Sub", size, steps.constant(np.float64(1))), steps.constant(np.float64(scale)))
-        size = steps.op("Floor", steps.op("Add", steps_between, steps.constant(np.float64(1 + 1e-6))))
-        pictures = steps.resize(pictures, steps.op("Cast", size, to=TensorProto.INT64))
+        factor, one = scale_factor(scale), steps.whole(1)  # as `multi_scale.scaled_size`
+        between = steps.op("Mul", steps.op("Sub", steps.size(pictures), one), steps.whole(factor.numerator))
+        size = steps.op("Add", steps.op("Div", between, steps.whole(factor.denominator)), one)
+        pictures = steps.resize(pictures, size)
     return _network(steps, network, pictures)
 
 

@@ -32,5 +32,8 @@ def write(predictor: Predictor, path: pathlib.Path, about: str, precision: str, 
     if precision == "int8":
         model = nncf.quantize(model, nncf.Dataset(calibration, lambda image: image[None]), subset_size=len(calibration))
     path.mkdir()
-    openvino.save_model(model, path / "model.xml", compress_to_fp16=precision == "float16")
+    try:
+        openvino.save_model(model, path / "model.xml", compress_to_fp16=precision == "float16")
+    except RuntimeError as error:  # "basic_ios::clear: iostream error" is all that is said of a full disk
+        raise OSError(f"OpenVINO: {error}") from error
     (path / ABOUT_NAME).write_text(about, encoding="utf-8")

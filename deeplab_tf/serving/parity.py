@@ -61,7 +61,12 @@ def compare(
     """
     worst = {"probabilities": 0.0, "labels": 0.0}
     for image in pictures:
-        got, expected = artefact(image), reference(image)
+        try:
+            got = artefact(image)
+        except Exception as error:  # every program has exceptions of its own
+            reason = " ".join(str(error).split())[:200]
+            raise RuntimeError(f"The exported model cannot run {list(image.shape)} ({reason}); it was not kept.") from error
+        expected = reference(image)
         if got.shape != expected.shape or not np.isfinite(got).all():
             raise RuntimeError(f"The exported model answers {got.shape} to a picture of {image.shape[:2]}, expected finite "
                                f"{expected.shape}; it was not kept.")
