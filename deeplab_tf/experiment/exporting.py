@@ -18,8 +18,7 @@ from deeplab_tf.experiment.crf_choice import crf_params_of
 from deeplab_tf.experiment.network import TrainedNetwork, load_trained
 from deeplab_tf.experiment.run_folder import check_split, data_dir_of
 from deeplab_tf.inference.picture_files import find_pictures, read_upright
-from deeplab_tf.inference.runtimes import Segment
-from deeplab_tf.inference.saved_model import load_saved_model
+from deeplab_tf.inference.saved_model import SavedNetwork, load_saved_model
 from deeplab_tf.serving.exporting import check_target, export_model
 from deeplab_tf.serving.formats import check_format
 
@@ -78,7 +77,7 @@ def export(
         raise UserError(f"{out}: {error}") from error
     if format == "saved_model" or precision in (None, "float32"):
         return Exported(differences, None)
-    return Exported(differences, _mean_iou(config, trained, load_saved_model(out).segment))
+    return Exported(differences, _mean_iou(config, trained, load_saved_model(out)))
 
 
 def _spread(named: Sequence) -> list[np.ndarray]:
@@ -101,7 +100,7 @@ def _metadata(trained: TrainedNetwork, workdir) -> dict:
     }
 
 
-def _mean_iou(config: ExperimentConfig, trained: TrainedNetwork, artefact: Segment) -> SideBySide | None:
+def _mean_iou(config: ExperimentConfig, trained: TrainedNetwork, artefact: SavedNetwork) -> SideBySide | None:
     """Of the network and of the artefact on the eval split; None where it has no masks."""
     split, spec = config.data.eval_split, trained.spec
     try:
@@ -111,5 +110,5 @@ def _mean_iou(config: ExperimentConfig, trained: TrainedNetwork, artefact: Segme
     where = (spec, data_dir_of(config), split)
     with sources.errors(*where):
         examples = sources.evaluation(*where, limit=config.eval.max_images or JUDGED)
-        both = (trained.label, lambda image: artefact(image).argmax(axis=-1))
+        both = (trained.label, lambda image: artefact.segment(image).argmax(axis=-1))
         return side_by_side(both, examples, spec.num_classes, spec.ignore_label, config.data.ignore_classes or ())

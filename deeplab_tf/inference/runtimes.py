@@ -1,4 +1,4 @@
-"""Exported networks as functions of a picture, each by the program that runs its format; none needs the package that wrote it.
+"""Exported networks as functions of pictures, each by the program that runs its format; none needs the package that wrote it.
 
 An artefact is a file or a folder, told by its name or by what lies in it, and carries a JSON about itself.
 """
@@ -23,7 +23,8 @@ ABOUT_NAME = "deeplab_tf.json"
 ABOUT_KEY = "deeplab_tf"
 """Of an ONNX file's metadata."""
 
-Segment = Callable[[np.ndarray], np.ndarray]
+Run = Callable[[np.ndarray], np.ndarray]
+"""uint8 [batch, height, width, 3] RGB -> float32 [batch, height, width, K]."""
 
 
 def format_of(path: str | os.PathLike) -> str | None:
@@ -36,12 +37,11 @@ def format_of(path: str | os.PathLike) -> str | None:
     return {".onnx": "onnx", ".tflite": "litert"}.get(path.suffix) if path.is_file() else None
 
 
-def open_artefact(path: str | os.PathLike) -> tuple[dict, Segment]:
+def open_artefact(path: str | os.PathLike) -> tuple[dict, Run]:
     """Loads an artefact.
 
     Returns:
-      What it says of itself ({} where it says nothing), and a function uint8 [height, width, 3] RGB -> float32
-      [height, width, K].
+      What it says of itself ({} where it says nothing), and a function of a batch of pictures.
 
     Raises:
       UserError: no artefact, a damaged one, or the program that runs it is not installed.
@@ -51,8 +51,8 @@ def open_artefact(path: str | os.PathLike) -> tuple[dict, Segment]:
         raise UserError(f"{path}: is no exported network, expected what `python -m deeplab_tf.export` writes: a folder with "
                         "saved_model.pb or model.xml, or a file NAME.onnx or NAME.tflite.")
     try:
-        about, segment = _OPEN[kind](pathlib.Path(path))
-        return json.loads(about or "{}"), segment
+        about, run = _OPEN[kind](pathlib.Path(path))
+        return json.loads(about or "{}"), run
     except UserError:
         raise
     except Exception as error:  # every program has exceptions of its own
@@ -74,39 +74,39 @@ def needed(module: str, extra: str):
                         ) from error  # fmt: skip
 
 
-def _saved_model(path: pathlib.Path) -> tuple[str, Segment]:
+def _saved_model(path: pathlib.Path) -> tuple[str, Run]:
     import tensorflow as tf
 
     served = tf.saved_model.load(str(path))
     about = path / ABOUT_FILE
 
-    def segment(image):
-        return served.signatures["serving_default"](images=tf.constant(image[None]))["probabilities"].numpy()[0]
+    def run(images):
+        return served.signatures["serving_default"](images=tf.constant(images))["probabilities"].numpy()
 
-    return about.read_text(encoding="utf-8") if about.is_file() else "", segment
+    return about.read_text(encoding="utf-8") if about.is_file() else "", run
 
 
-def _onnx(path: pathlib.Path) -> tuple[str, Segment]:
+def _onnx(path: pathlib.Path) -> tuple[str, Run]:
     session = needed("onnxruntime", "onnx").InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
     about = session.get_modelmeta().custom_metadata_map.get(ABOUT_KEY, "")
-    return about, lambda image: session.run(["probabilities"], {"images": image[None]})[0][0]
+    return about, lambda images: session.run(["probabilities"], {"images": images})[0]
 
 
-def _litert(path: pathlib.Path) -> tuple[str, Segment]:
+def _litert(path: pathlib.Path) -> tuple[str, Run]:
     interpreter = needed("ai_edge_litert.interpreter", "litert")
     with zipfile.ZipFile(path) as archive:
         about = archive.read(ABOUT_NAME).decode()
     run = interpreter.Interpreter(os.fspath(path), num_threads=os.cpu_count()).get_signature_runner("serving_default")
-    return about, lambda image: run(images=image[None])["probabilities"][0]
+    return about, lambda images: run(images=images)["probabilities"]
 
 
-def _openvino(path: pathlib.Path) -> tuple[str, Segment]:
+def _openvino(path: pathlib.Path) -> tuple[str, Run]:
     openvino = needed("openvino", "openvino")
     text = (path / ABOUT_NAME).read_text(encoding="utf-8")
     # Where the processor has bfloat16, OpenVINO takes it unasked.
     hint = {"bfloat16": "bf16"}.get(json.loads(text)["precision"], "f32")
     compiled = openvino.compile_model(path / "model.xml", "CPU", {"INFERENCE_PRECISION_HINT": hint})
-    return text, lambda image: compiled(image[None])["probabilities"][0]
+    return text, lambda images: compiled(images)["probabilities"]
 
 
 _OPEN = {"saved_model": _saved_model, "onnx": _onnx, "litert": _litert, "openvino": _openvino}

@@ -6,8 +6,10 @@ import dataclasses
 import os
 import pathlib
 
+import numpy as np
+
 from deeplab_tf.errors import UserError
-from deeplab_tf.inference.runtimes import Segment, open_artefact
+from deeplab_tf.inference.runtimes import Run, open_artefact
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,14 +20,18 @@ class SavedNetwork:
       path: its folder or file.
       class_names, palette: names and RGB by class.
       about: all that it says of itself.
-      segment: uint8 [height, width, 3] RGB -> float32 [height, width, K], with the scales and flip that were exported.
+      run: uint8 [batch, height, width, 3] RGB -> float32 [batch, height, width, K].
     """
 
     path: pathlib.Path
     class_names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     about: dict
-    segment: Segment = dataclasses.field(repr=False)
+    run: Run = dataclasses.field(repr=False)
+
+    def segment(self, image: np.ndarray) -> np.ndarray:
+        """uint8 [height, width, 3] RGB -> float32 [height, width, K], with the scales and flip that were exported."""
+        return self.run(image[None])[0]
 
 
 def load_saved_model(path: str | os.PathLike) -> SavedNetwork:
@@ -37,7 +43,7 @@ def load_saved_model(path: str | os.PathLike) -> SavedNetwork:
     """
     path = pathlib.Path(path)
     try:
-        about, segment = open_artefact(path)
+        about, run = open_artefact(path)
     except UserError as error:
         raise UserError(f"--saved_model={error}" if str(error).startswith(str(path)) else f"--saved_model={path}: {error}"
                         ) from error  # fmt: skip
@@ -45,4 +51,4 @@ def load_saved_model(path: str | os.PathLike) -> SavedNetwork:
     if not names or not palette:
         raise UserError(f"--saved_model={path}: names no classes, expected a network exported with its label table; export it "
                         "with class_names and palette.")
-    return SavedNetwork(path, tuple(names), tuple(map(tuple, palette)), about, segment)
+    return SavedNetwork(path, tuple(names), tuple(map(tuple, palette)), about, run)

@@ -105,7 +105,7 @@ def export_model(
         reference = functools.partial(segment, model, scales=scales, flip=flip, fusion=fusion, tile=tiles)
         pictures = calibration[:_CALIBRATED_ON] if precision == "int8" else parity.noise(tiles and tiles.size)
         allowed = parity.ALLOWED["bfloat16" if precision == "float32" and own == "bfloat16" else precision]
-        differences = parity.compare(run, reference, allowed, pictures)
+        differences = parity.compare(lambda image: run(image[None])[0], reference, allowed, pictures)
         if format == "saved_model":
             differences |= writer.compare_signatures(written, predictor, reference, allowed)
         with _writing(path):
