@@ -19,7 +19,9 @@ from deeplab_tf.serving import parity
 from deeplab_tf.serving.exporting import export_model
 from deeplab_tf.serving.signatures import SegmentationModule
 from deeplab_tf.serving.tiled import TiledPredictor
+from deeplab_tf.serving.warmup import write_warmup
 
+_WARMUP_SIZE = (321, 321)
 _SIZES = ((37, 52), (64, 41))  # off the padded grid, portrait and landscape
 
 
@@ -70,11 +72,12 @@ def export_saved_model(
 def write(
     predictor: Predictor | TiledPredictor, path: pathlib.Path, about: str, precision: str, calibration: Sequence[np.ndarray]
 ) -> None:
-    """Writes all signatures to a folder, in the precision of the predictor's network, and `about` beside them."""
+    """Writes all signatures, in the precision of the predictor's network; `about` and warm-up requests beside them."""
     module = SegmentationModule(predictor)
     tf.saved_model.save(module, str(path), signatures=module.signatures())
     (path / ABOUT_FILE).parent.mkdir(exist_ok=True)
     (path / ABOUT_FILE).write_text(about, encoding="utf-8")
+    write_warmup(path, np.zeros((*_WARMUP_SIZE, 3), np.uint8))
 
 
 def compare_signatures(
