@@ -5,8 +5,8 @@
 
 Keras is the network of the zoo as `segment` runs it; the others are its artefacts, each in a process of its own, all of one
 precision and size in turn in every round. p50 and p95 are of the whole answer: uint8 pictures in, probabilities at full size
-out; `crf` is the same with the dense CRF behind it (one thread, the first picture of a batch), memory what the process holds at
-its peak beyond its start. Artefacts and rows are kept in --folder: what is there is not made or measured again.
+out; `crf` is the same with the dense CRF behind it (one thread, batch 1), memory what an answer adds to its process at its peak
+once the network is loaded. Artefacts and rows are kept in --folder: what is there is not made or measured again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Row:
 
     @property
     def pictures(self) -> float:
-        """A second; of a CRF's row it is the first picture alone that is refined."""
+        """A second."""
         return self.batch / self.p50
 
 
@@ -160,7 +160,7 @@ def build(model: str, classes: int, width: float, weights: str | None, precision
 
 
 def runner(variant: str, place, size: int, batch: int, crf: bool):
-    """A run of one batch, and of the CRF behind its first picture; `place` is a network's settings or an artefact."""
+    """A run of one batch, and of the CRF behind a single picture; `place` is a network's settings or an artefact."""
     images = np.stack([_picture(size, seed) for seed in range(batch)])
     if variant == KERAS:
         from deeplab_tf.inference.predictor import predictor_for

@@ -31,6 +31,9 @@ ALLOWED = {
 }
 """By precision. A graph that a converter misread is off by far more; what int8 costs, its mean IoU tells."""
 
+SAME_GRAPH = {"float32": Allowed(1e-4, 1e-3, 1e-4), "bfloat16": Allowed(2e-2, 1e-3, 2e-2)}
+"""For a SavedModel, which holds the very graph that `segment` runs."""
+
 _SIZES = ((37, 52), (64, 41), (97, 97), (33, 130), (129, 34))  # odd and even, on and off the padded grid, tall and wide
 
 

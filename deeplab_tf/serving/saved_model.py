@@ -97,7 +97,7 @@ def compare_signatures(
         image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
         for name, value in _differences(served, predictor, reference(image), image).items():
             worst[name] = max(worst[name], value)
-    parity.refuse(worst, {"logits": allowed.margin, "labels": allowed.labels})
+    parity.refuse(worst, {"logits": allowed.probabilities, "labels": allowed.labels})
     return worst
 
 

@@ -245,6 +245,15 @@ def test_a_missing_extra_says_how_to_get_it(tmp_path, monkeypatch, name):
         formats.check_format(name, None, False, tmp_path / FILES[name])
 
 
+@pytest.mark.parametrize("name, module", [
+    ("onnx", "onnxruntime"), ("litert", "ai_edge_litert.interpreter"), ("openvino", "openvino"),
+])  # fmt: skip
+def test_a_program_that_is_missing_when_an_artefact_is_opened(exported, monkeypatch, name, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UserError, match=rf'--saved_model=.*is not installed.*pip install "deeplab_tf\[{name}\]"'):
+        load_saved_model(exported[name])
+
+
 def test_other_networks_are_refused_where_their_layers_are_not_known(make_model, tmp_path):
     with pytest.raises(UserError, match="a Rescaling, expected one of the zoo's layers; export it as saved_model"):
         export_model(make_model(), tmp_path / "m.onnx", format="onnx")
