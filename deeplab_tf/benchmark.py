@@ -2,7 +2,7 @@
 
 models: networks of the zoo, forward and training step, also against torch. train: the whole trainer against the bare
 step. crf: the engines of the dense CRF. data: the input pipeline. layer: what the CRF inside a network learns.
-evaluation: network and CRF together, from picture files to label files.
+evaluation: network and CRF together, from picture files to label files. serving: a network in every format.
 `python -m deeplab_tf.benchmark NAME --help` lists the flags of one.
 """
 
@@ -11,7 +11,7 @@ import sys
 
 from deeplab_tf.errors import UserError
 
-NAMES = ("models", "train", "crf", "data", "layer", "evaluation")
+NAMES = ("models", "train", "crf", "data", "layer", "evaluation", "serving")
 
 
 def main(argv):

@@ -3,7 +3,8 @@
 PICTURES are files, folders (--recursive: with those below), patterns such as "a/*.jpg", and .txt lists of files, in every
 format that Pillow opens, and videos (extra `video`), of which an overlay video and a table of areas by frame are written.
 --weights=FILE --model=NAME --dataset=NAME (or --labels=labels.txt) in place of --workdir takes a weights file,
---saved_model=DIR a SavedModel. After the dense CRF (--crf, --nocrf; where neither is given a run's evaluation decides).
+--saved_model=PATH what `export` wrote, in any format. After the dense CRF (--crf, --nocrf; where neither is given a run's
+evaluation decides, or what was exported).
 
 --write says which files: labels (NAME_labels.png, the grey level is the id), palette (NAME.png, the index is the id, in the
 data set's colours), overlay (NAME_overlay.jpg), probabilities (NAME_probabilities.npy, float16), confidence
@@ -26,7 +27,7 @@ from deeplab_tf.experiment.settings import CRF_STAGE, TRAINED
 
 def define(flags):
     define_trained(flags, ("eval_scales", "fusion", "flip", "tile", "memory_limit", *CRF_STAGE))
-    absl_flags.DEFINE_string("saved_model", None, "folder of a SavedModel whose network is taken", flag_values=flags)
+    absl_flags.DEFINE_string("saved_model", None, "exported network that is taken: a folder or a file", flag_values=flags)
     absl_flags.DEFINE_string("out", None, "folder of the label maps", flag_values=flags)
     absl_flags.DEFINE_list("write", ["palette", "overlay"], "what is written of every picture", flag_values=flags)
     absl_flags.DEFINE_bool("recursive", False, "look into the folders below a folder too", flag_values=flags)
@@ -44,11 +45,12 @@ def main(flags, arguments):
         config = config.replace(crf=use)
         print(why, file=sys.stderr)
     quiet_logs()
+    own_crf = bool(flags.saved_model) and not any(flags[name].present for name in CRF_STAGE if name != "crf_workers")
     from deeplab_tf.experiment.predicting import predict
 
     outcome = predict(
-        config, flags.workdir, arguments, out, saved_model=flags.saved_model, recursive=flags.recursive, write=flags.write,
-        label_ids=flags.label_ids, overwrite=flags.overwrite,
+        config, flags.workdir, arguments, out, saved_model=flags.saved_model, own_crf=own_crf, recursive=flags.recursive,
+        write=flags.write, label_ids=flags.label_ids, overwrite=flags.overwrite,
     )  # fmt: skip
     done = f"; {outcome.skipped:,} pictures were done before" if outcome.skipped else ""
     print(f"{outcome.pictures:,} pictures{done}: {out}")

@@ -25,10 +25,10 @@ def network_digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def folder_digest(folder: str | os.PathLike) -> str:
-    """Hash of the files of a folder, by their names below it and their contents."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(pathlib.Path(folder).rglob("*")):
+def path_digest(place: str | os.PathLike) -> str:
+    """Hash of a file, or of the files of a folder, by their names below it and their contents."""
+    digest, folder = hashlib.blake2b(digest_size=16), pathlib.Path(place)
+    for path in [folder] if folder.is_file() else sorted(folder.rglob("*")):
         if path.is_file():
             digest.update(path.relative_to(folder).as_posix().encode())
             with open(path, "rb") as content:

@@ -84,21 +84,28 @@ class Predictor:
             probabilities = (probabilities + tf.reverse(mirrored, axis=[2])) / 2
         return probabilities
 
+    def scores(self, images: tf.Tensor) -> tf.Tensor:
+        """As `probabilities`, or logits where those have the same maximum: labels need no softmax at full size."""
+        if self.flip or (self.fusion != "max_logits" and len(self.scales) > 1):
+            return self.probabilities(images)
+        return self._at_full_size(self.logits(images), images)
+
     def one(self, image: np.ndarray) -> np.ndarray:
         """`probabilities` of one picture, uint8 [height, width, 3] -> float32 [height, width, K]."""
         return self.run(image[None])[0].numpy()
 
     def _softmax(self, images: tf.Tensor) -> tf.Tensor:
         if self.fusion == "max_logits" or len(self.scales) == 1:
-            return self._at_full_size(self.logits(images), images)
+            return tf.nn.softmax(self._at_full_size(self.logits(images), images), axis=-1)
         *own, _ = self._fused(self._padded(images), training=False, return_all=True)
-        return tf.add_n([self._at_full_size(tf.cast(logits, tf.float32), images) for logits in own]) / len(own)
+        full = [self._at_full_size(tf.cast(logits, tf.float32), images) for logits in own]
+        return tf.add_n([tf.nn.softmax(logits, axis=-1) for logits in full]) / len(own)
 
     def _at_full_size(self, logits: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-        """Up-samples logits, cuts them back to the pictures and takes the softmax."""
+        """Up-samples logits and cuts them back to the pictures."""
         height, width = tf.shape(images)[1], tf.shape(images)[2]
         size = [padded_size(height, self.multiple), padded_size(width, self.multiple)]
-        return tf.nn.softmax(resize_align_corners(logits, size)[:, :height, :width], axis=-1)
+        return resize_align_corners(logits, size)[:, :height, :width]
 
 
 def padded_size(size: int | tf.Tensor, multiple: int) -> int | tf.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fractions
+
 import keras
 import tensorflow as tf
 
@@ -42,7 +44,7 @@ class MultiScale(keras.Model):
         for scale in self.scales:
             scaled = picture
             if scale != 1.0:
-                scaled = resize_align_corners(picture, (_scaled(height, scale), _scaled(width, scale)))
+                scaled = resize_align_corners(picture, (scaled_size(height, scale), scaled_size(width, scale)))
             own.append(self.network(scaled, training=training))
         target = own[self.scales.index(1.0) if 1.0 in self.scales else 0]
         fused = target
@@ -59,6 +61,12 @@ class MultiScale(keras.Model):
         return cls(keras.saving.deserialize_keras_object(config["network"]), config["scales"])
 
 
-def _scaled(size, scale):
-    """Caffe's shrink: `(n - 1) * s + 1`, floored; the small addend keeps exact products exact."""
-    return tf.cast(tf.floor(tf.cast(size - 1, tf.float64) * scale + 1 + 1e-6), tf.int32)
+def scaled_size(size: tf.Tensor, scale: float) -> tf.Tensor:
+    """Caffe's shrink: `(n - 1) * s + 1`, floored, in whole numbers: exact, and there are machines without float64."""
+    factor = scale_factor(scale)
+    return (size - 1) * factor.numerator // factor.denominator + 1
+
+
+def scale_factor(scale: float) -> fractions.Fraction:
+    """The scale as the fraction that is meant: 0.3 is 3/10."""
+    return fractions.Fraction(scale).limit_denominator(1000)

@@ -111,7 +111,7 @@ def test_eval_is_one_confusion_matrix_over_segment(published, tmp_path):
         (["--weights=x.npz", *NETWORK], "x.npz"),
         (["--weights={weights}", *NETWORK, "--dataset=cityscapes"], "expected resnet101_aspp with 19 classes (cityscapes)"),
         (["--weights={weights}", *NETWORK, "--saved_model=x"], "--weights: given beside --saved_model=x"),
-        (["--saved_model=nowhere"], "--saved_model=nowhere: holds no saved_model.pb"),
+        (["--saved_model=nowhere"], "--saved_model=nowhere: is no exported network"),
         (["--batch_size=3", "--weights={weights}", *NETWORK], "--batch_size: predict does not use it"),
     ],
 )

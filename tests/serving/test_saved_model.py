@@ -1,5 +1,6 @@
 """SavedModels in a process that knows nothing of this package, against `segment`, and what export refuses."""
 
+import base64
 import io
 import json
 import subprocess
@@ -13,12 +14,16 @@ from PIL import Image
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.inference.predictor import Predictor
-from deeplab_tf.inference.saved_model import ABOUT_FILE
+from deeplab_tf.inference.runtimes import ABOUT_FILE
 from deeplab_tf.inference.segment import segment
+from deeplab_tf.inference.tiles import Tiles
 from deeplab_tf.models.deeplab import build_model
 from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.serving import saved_model
+from deeplab_tf.serving.about import about
+from deeplab_tf.serving.exporting import export_model
 from deeplab_tf.serving.saved_model import export_saved_model
+from deeplab_tf.serving.warmup import WARMUP_FILE
 from tests.full_disk import full_disk
 
 NAMES = ("road", "sky", "tree", "car", "sign")
@@ -45,6 +50,11 @@ def exported(model, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def served(exported):
+    return tf.saved_model.load(str(exported)).signatures
+
+
 def _small(num_classes=3, seed=0):
     """One strided convolution: quick to trace, same geometry as the real networks."""
     picture = keras.Input((None, None, 3))
@@ -64,9 +74,9 @@ def _encode(image, kind, **options):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (50, 33), (23, 70)])
-def test_serving_default_equals_segment(exported, model, size):
+def test_serving_default_equals_segment(served, model, size):
     image = _picture(*size)
-    answer = tf.saved_model.load(str(exported)).signatures["serving_default"](images=tf.constant(image[None]))
+    answer = served["serving_default"](images=tf.constant(image[None]))
     probabilities = segment(model, image, flip=True)
     assert answer["probabilities"].dtype == tf.float32 and answer["labels"].dtype == tf.uint8
     np.testing.assert_allclose(answer["probabilities"][0], probabilities, atol=1e-5)
@@ -74,30 +84,97 @@ def test_serving_default_equals_segment(exported, model, size):
     assert np.mean(answer["labels"][0].numpy() == probabilities.argmax(-1)) > 0.999
 
 
-def test_batch_equals_single_pictures(exported, model):
+def test_labels_alone_are_those_of_the_probabilities(served, picture):
+    answer, images = served["labels"](images=tf.constant(picture(31, 50)[None])), tf.constant(picture(31, 50)[None])
+    assert set(answer) == {"labels"} and answer["labels"].dtype == tf.uint8
+    np.testing.assert_array_equal(answer["labels"], served["serving_default"](images=images)["labels"])
+
+
+def test_labels_alone_compute_no_softmax():
+    module = saved_model.SegmentationModule(Predictor(_small()))
+    for function, there in ((module.serve, True), (module.serve_labels, False)):
+        kinds = {operation.type for operation in function.get_concrete_function().graph.get_operations()}
+        assert ("Softmax" in kinds) is there and "ArgMax" in kinds
+
+
+def test_large_pictures_are_cut_into_tiles_inside(tmp_path, picture):
+    network = _small()
+    tile = Tiles((33, 41), (9, 16))
+    export_saved_model(network, tmp_path / "model", tile=tile, flip=True)
+    signatures = tf.saved_model.load(str(tmp_path / "model")).signatures
+    for size in ((33, 41), (34, 41), (100, 97), (33, 130), (129, 20)):
+        images = np.stack([picture(*size, seed) for seed in range(2)])
+        probabilities = signatures["serving_default"](images=images)["probabilities"].numpy()
+        for image, got in zip(images, probabilities, strict=True):
+            np.testing.assert_allclose(got, segment(network, image, flip=True, tile=tile), atol=1e-5)
+        np.testing.assert_array_equal(signatures["labels"](images=images)["labels"], probabilities.argmax(-1))
+    about_it = json.loads((tmp_path / "model" / ABOUT_FILE).read_text())
+    assert about_it["tile"] == {"size": [33, 41], "overlap": [9, 16]}
+    whole = segment(network, picture(100, 97), flip=True, tile=Tiles((200, 200), (9, 16)))
+    assert np.abs(whole - segment(network, picture(100, 97), flip=True, tile=tile)).max() > 1e-3  # tiles do change something
+
+
+def test_tiles_have_no_place_in_other_formats_and_must_be_larger_than_the_padding(tmp_path):
+    with pytest.raises(UserError, match="--tile: the format onnx has no tiles inside"):
+        export_model(_small(), tmp_path / "m.onnx", format="onnx", tile=65)
+    with pytest.raises(ValueError, match="expected sides above 8"):
+        export_saved_model(_small(), tmp_path / "model", tile=8)
+
+
+def test_warm_up_requests_are_answered(tmp_path):
+    """As TensorFlow Serving reads them: MODELS/NAME/VERSION, each request by its signature."""
+    apis = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2", reason="tensorflow-serving-api is not installed")
+    export_saved_model(_small(), tmp_path / "roads" / "1")
+    signatures = tf.saved_model.load(str(tmp_path / "roads" / "1")).signatures
+    asked = set()
+    for record in tf.data.TFRecordDataset(str(tmp_path / "roads" / "1" / WARMUP_FILE)).as_numpy_iterator():
+        request = apis.PredictionLog.FromString(record).predict_log.request
+        signature = request.model_spec.signature_name
+        inputs = {name: tf.constant(tf.make_ndarray(tensor)) for name, tensor in request.inputs.items()}
+        assert signatures[signature](**inputs)
+        asked.add(signature)
+    assert asked == set(signatures)
+
+
+def test_requests_and_answers_over_the_wire(served, model):
+    """Arrays and files as TensorFlow Serving's REST takes them: nested lists, and base 64 for bytes."""
+    image = _picture(21, 30)
+    signatures = served
+    rows = json.loads(json.dumps({"signature_name": "labels", "inputs": {"images": image[None].tolist()}}))
+    answer = signatures[rows["signature_name"]](images=tf.constant(rows["inputs"]["images"], tf.uint8))
+    labels = np.array(json.loads(json.dumps({"outputs": answer["labels"].numpy().tolist()}))["outputs"])
+    text = base64.b64encode(_encode(image, "PNG")).decode()
+    rows = json.loads(json.dumps({"signature_name": "encoded", "inputs": {"encoded_images": [{"b64": text}]}}))
+    files = [base64.b64decode(entry["b64"]) for entry in rows["inputs"]["encoded_images"]]
+    png = signatures[rows["signature_name"]](encoded_images=tf.constant(files))["label_png"].numpy()[0]
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(png))), labels[0])
+    assert np.mean(labels[0] == segment(model, image, flip=True).argmax(-1)) > 0.999
+
+
+def test_batch_equals_single_pictures(served, model):
     images = np.stack([_picture(30, 41, seed) for seed in range(3)])
-    answer = tf.saved_model.load(str(exported)).signatures["serving_default"](images=tf.constant(images))
+    answer = served["serving_default"](images=tf.constant(images))
     for image, probabilities in zip(images, answer["probabilities"].numpy(), strict=True):
         np.testing.assert_allclose(probabilities, segment(model, image, flip=True), atol=1e-5)
 
 
-def test_encoded_takes_files_of_different_kinds_and_sizes(exported, model):
+def test_encoded_takes_files_of_different_kinds_and_sizes(served, model):
     photo, grey = _picture(45, 60), _picture(20, 31)[..., 0]
     alpha = np.dstack([_picture(17, 17), np.full((17, 17), 90, np.uint8)])
     white = Image.new("RGBA", (17, 17), "white")
     over_white = np.array(Image.alpha_composite(white, Image.fromarray(alpha)).convert("RGB"))  # as every reader here takes it
     files = [_encode(photo, "JPEG", quality=90), _encode(photo, "PNG"), _encode(grey, "PNG"), _encode(alpha, "PNG")]
     seen = [np.array(Image.open(io.BytesIO(files[0]))), photo, np.stack([grey] * 3, -1), over_white]
-    answer = tf.saved_model.load(str(exported)).signatures["encoded"](encoded_images=tf.constant(files))
+    answer = served["encoded"](encoded_images=tf.constant(files))
     for png, image in zip(answer["label_png"].numpy(), seen, strict=True):
         labels = np.array(Image.open(io.BytesIO(png)))
         assert labels.dtype == np.uint8 and labels.shape == image.shape[:2]
         assert np.mean(labels == segment(model, image, flip=True).argmax(-1)) > 0.995
 
 
-def test_logits_are_those_of_the_padded_picture(exported, model):
+def test_logits_are_those_of_the_padded_picture(served, model):
     image = _picture(20, 31)
-    logits = tf.saved_model.load(str(exported)).signatures["logits"](images=tf.constant(image[None]))["logits"]
+    logits = served["logits"](images=tf.constant(image[None]))["logits"]
     padded = np.tile(np.float32([122.675, 116.669, 104.008]), (25, 33, 1))
     padded[:20, :31] = image
     assert logits.shape == (1, 4, 5, 5) and logits.dtype == tf.float32
@@ -200,7 +277,8 @@ def test_a_full_disk_or_a_file_in_the_way_is_one_sentence_and_leaves_nothing(tmp
 @pytest.mark.parametrize("scales, stride", [((1.0,), 8), ((0.5,), 16), ((0.3,), 8 / 0.3), ((0.5, 0.75, 1.0), 8)])
 def test_metadata_tell_how_far_apart_the_logits_are(scales, stride):
     predictor = Predictor(_small(), scales)
-    assert json.loads(saved_model._metadata(predictor, None, None, None))["output_stride"] == stride
+    said = about(predictor, format="saved_model", precision="float32", class_names=None, palette=None, metadata=None)
+    assert json.loads(said)["output_stride"] == stride
 
 
 def test_refuses_names_that_do_not_fit(model, tmp_path):
