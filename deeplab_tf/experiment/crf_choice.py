@@ -46,3 +46,11 @@ def crf_by_evaluation(workdir: str | os.PathLike, split: str, crf: str) -> CrfCh
     losses = ", ".join(f"{name} {100 * gain['per_class_iou'][name]:+.1f}" for name in gain["harmed_classes"])
     harms = f", but it harms {losses}" if losses else ""
     return CrfChoice(True, f"the CRF is applied, as it helps here ({found}{harms}); --nocrf leaves it out")
+
+
+def with_crf_as_evaluated(config: ExperimentConfig, workdir: str | os.PathLike) -> tuple[ExperimentConfig, str]:
+    """The config of a run with the CRF on or off as its evaluation found, and a line that says why."""
+    if not config.eval.crf:
+        return config, "the CRF is left out, as the run's settings say; --crf applies it"
+    use, why = crf_by_evaluation(workdir, config.data.eval_split, str(crf_params_of(config)))
+    return config.replace(crf=use), why

@@ -208,6 +208,28 @@ def config_of_trained(flags: absl_flags.FlagValues) -> ExperimentConfig:
     return config_from_flags(flags)
 
 
+def define_network(flags: absl_flags.FlagValues, uses: Collection[str]) -> None:
+    """As `define_trained`, with a SavedModel as a third thing that the network may come from."""
+    define_trained(flags, uses)
+    absl_flags.DEFINE_string("saved_model", None, "folder of a SavedModel whose network is taken", flag_values=flags)
+
+
+def config_of_network(flags: absl_flags.FlagValues) -> ExperimentConfig:
+    """As `config_of_trained`; of a SavedModel, whose settings are inside, what is left is the CRF.
+
+    Raises:
+      UserError: as there, or settings of a network are given beside a SavedModel.
+    """
+    if not flags.saved_model:
+        return config_of_trained(flags)
+    of_network = ("workdir", "weights", *TRAINED, "flip", "tile")
+    inside = [name for name in of_network if flags[name].present and not _is_foreign(flags[name])]
+    if inside:
+        raise UserError(f"--{inside[0]}: given beside --saved_model={flags.saved_model}, whose network and labels are inside; "
+                        "leave one of them out.")
+    return config_from_flags(flags)
+
+
 def require(flags: absl_flags.FlagValues, name: str):
     """The value of a flag that must be given.
 

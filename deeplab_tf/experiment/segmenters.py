@@ -1,0 +1,43 @@
+"""The network that a door's flags name, a run, a weights file or a SavedModel, as one `Segmenter`."""
+
+from __future__ import annotations
+
+import os
+
+from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.network import TrainedNetwork, load_trained
+from deeplab_tf.inference.digest import folder_digest, network_digest
+from deeplab_tf.inference.saved_model import load_saved_model
+from deeplab_tf.serving.segmenter import Segmenter
+
+
+def load_segmenter(
+    config: ExperimentConfig, workdir: str | os.PathLike | None = None, saved_model: str | os.PathLike | None = None
+) -> Segmenter:
+    """The network, with its weights.
+
+    Args:
+      config: of the trained network (`flags.config_of_trained`); where there is a SavedModel it does not count.
+      workdir: folder of the run, None for a weights file or a SavedModel.
+      saved_model: folder of a SavedModel that takes the network's place.
+
+    Raises:
+      UserError: as loading the network does.
+    """
+    if saved_model:
+        saved = load_saved_model(saved_model)
+        name, origin = f"SavedModel {saved.path.name}", {"saved_model": folder_digest(saved.path)}
+        return Segmenter(name, saved.class_names, saved.palette, saved.segment, origin=origin)
+    network = load_trained(config, workdir)
+    name = f"{network.config.model.model}, {network.spec.name} ({network.source.name})"
+    return Segmenter(
+        name, network.spec.class_names, network.spec.palette, network.segment, network.spec.ids, network.label, _origin(network)
+    )
+
+
+def _origin(network: TrainedNetwork) -> dict:
+    model, judged = network.config.model, network.config.eval
+    return {
+        "network": network_digest(network.model), "scales": list(judged.eval_scales or model.scales), "fusion": judged.fusion,
+        "precision": model.precision, "flip": judged.flip, "tile": judged.tile,
+    }  # fmt: skip
