@@ -18,7 +18,7 @@ from deeplab_tf.experiment.settings import CRF_STAGE
 def define(flags):
     define_network(flags, ("eval_scales", "fusion", "flip", "memory_limit", *CRF_STAGE))
     absl_flags.DEFINE_string("host", "127.0.0.1", "address to answer at; 0.0.0.0: everybody in the network", flag_values=flags)
-    absl_flags.DEFINE_integer("port", 7860, "port to answer at", 1, 65535, flag_values=flags)
+    absl_flags.DEFINE_integer("port", 7860, "port to answer at; 0: any that is free", 0, 65535, flag_values=flags)
     absl_flags.DEFINE_float("max_megabytes", 20, "larger files are refused", 0, flag_values=flags)
     absl_flags.DEFINE_float("max_megapixels", 4, "larger pictures are refused", 0, flag_values=flags)
     absl_flags.DEFINE_integer("max_frames", 300, "longer videos are refused", 1, flag_values=flags)

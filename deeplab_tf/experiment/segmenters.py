@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.network import TrainedNetwork, load_trained
 from deeplab_tf.inference.digest import folder_digest, network_digest
 from deeplab_tf.inference.saved_model import load_saved_model
+from deeplab_tf.inference.segment import segment_batch
 from deeplab_tf.serving.segmenter import Segmenter
 
 
@@ -31,8 +33,10 @@ def load_segmenter(
     network = load_trained(config, workdir)
     name = f"{network.config.model.model}, {network.spec.name} ({network.source.name})"
     return Segmenter(
-        name, network.spec.class_names, network.spec.palette, network.segment, network.spec.ids, network.label, _origin(network)
-    )
+        name, network.spec.class_names, network.spec.palette, network.segment,
+        segment_batch=functools.partial(segment_batch, network.judged, **network.how), ids=network.spec.ids,
+        label=network.label, origin=_origin(network),
+    )  # fmt: skip
 
 
 def _origin(network: TrainedNetwork) -> dict:

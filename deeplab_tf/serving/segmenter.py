@@ -16,6 +16,7 @@ class Segmenter:
       name: for people.
       class_names, palette: by class, names and RGB.
       segment: uint8 [height, width, 3] RGB -> float32 [height, width, K].
+      segment_batch: uint8 [batch, height, width, 3] -> float32 [batch, height, width, K]; None: one by one.
       ids: the data set's own id of each class, as its masks hold them; None where nobody knows.
       label: uint8 [height, width, 3] RGB -> class ids [height, width] with less memory; None: there is no such way.
       origin: JSON-able facts that the probabilities depend on beside the picture.
@@ -25,6 +26,7 @@ class Segmenter:
     class_names: Sequence[str]
     palette: Sequence[tuple[int, int, int]]
     segment: Callable[[np.ndarray], np.ndarray]
+    segment_batch: Callable[[np.ndarray], np.ndarray] | None = None
     ids: Sequence[int] | None = None
     label: Callable[[np.ndarray], np.ndarray] | None = None
     origin: Mapping[str, object] = dataclasses.field(default_factory=dict)

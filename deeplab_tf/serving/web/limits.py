@@ -12,7 +12,7 @@ from PIL import Image
 from deeplab_tf.errors import UserError
 from deeplab_tf.inference.picture_files import is_video, read_upright
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 

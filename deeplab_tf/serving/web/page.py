@@ -8,6 +8,7 @@ import functools
 import importlib.resources
 import os
 import pathlib
+import socket
 import tempfile
 from collections.abc import Sequence
 
@@ -34,8 +35,9 @@ Drop pictures, choose a network, and move the parameters of the dense CRF: the l
 
 
 def serve(
-    networks: Sequence[Segmenter], params: CrfParams, refine: bool, *, limits: Limits, host: str = "127.0.0.1", port: int = 7860
-) -> None:
+    networks: Sequence[Segmenter], params: CrfParams, refine: bool, *, limits: Limits, host: str = "127.0.0.1",
+    port: int = 7860,
+) -> None:  # fmt: skip
     """Serves the page until Ctrl-C.
 
     Args:
@@ -44,7 +46,7 @@ def serve(
       refine: whether the CRF is on first.
       limits: of what is taken in.
       host: address to bind to; 0.0.0.0 shows the page to the whole network.
-      port: its port.
+      port: its port; 0: any that is free.
 
     Raises:
       UserError: gradio is not installed, or the port is taken.
@@ -57,14 +59,14 @@ def serve(
         theme = gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
         try:
             page.launch(
-                server_name=host, server_port=port, theme=theme, css=css, share=False, quiet=True, show_error=True,
-                max_file_size=int(limits.megabytes * 1e6), allowed_paths=[], footer_links=[],
-                ssr_mode=False, state_session_capacity=100, prevent_thread_lock=True, app_kwargs={"middleware": [_guard()]},
+                server_name=host, server_port=port or _free_port(host), theme=theme, css=css, share=False, quiet=True,
+                show_error=True, max_file_size=int(limits.megabytes * 1e6), allowed_paths=[], footer_links=[], ssr_mode=False,
+                state_session_capacity=100, prevent_thread_lock=True, app_kwargs={"middleware": [_guard()]},
             )  # fmt: skip
         except OSError as error:
             raise UserError(f"--port={port}: cannot be opened on {host} ({' '.join(str(error).split())}); give another "
                             "--port.") from error
-        print(f"the page is at http://{host}:{port} (Ctrl-C ends it)", flush=True)
+        print(f"the page is at http://{host}:{page.server_port} (Ctrl-C ends it)", flush=True)
         page.block_thread()
 
 
@@ -76,6 +78,12 @@ def _gradio(folder: str):
     except ImportError as error:
         raise UserError(f"gradio, which makes the page, is missing ({error}); give pip install 'deeplab_tf[web]'.") from error
     return gradio
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
 
 
 def _guard():
@@ -100,8 +108,9 @@ def build(gr, desk: Desk, params: CrfParams, refine: bool, folder: pathlib.Path)
                 sliders = [_slider(gr, name, getattr(params, name)) for name in _SLIDERS]
                 normalization = gr.Radio(list(NORMALIZATIONS), value=params.normalization, label="normalization")
             with gr.Column(scale=3, min_width=300, elem_id="shown"):
-                view = gr.Radio(list(VIEWS), value=VIEWS[0], label="Show")
-                pair = gr.ImageSlider(label="left: before, right: labels", format="jpeg", interactive=False, max_height=640)
+                view = gr.Radio(list(VIEWS), value=VIEWS[0], label="Show", elem_id="view")
+                pair = gr.ImageSlider(label="left: before, right: labels", format="jpeg", interactive=False, max_height=640,
+                                      elem_id="pair")  # fmt: skip
                 strip = gr.HTML(visible=False)
                 said = gr.HTML()
                 downloads = gr.HTML()
