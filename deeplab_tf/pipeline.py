@@ -36,7 +36,8 @@ def main(flags, arguments):
         config, why = with_crf_as_evaluated(config, flags.workdir)
         print(why, file=sys.stderr)
     quiet_logs()
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    for name in ("apache_beam", None):  # Beam warns in the root's name too
+        logging.getLogger(name).setLevel(logging.ERROR)
     from deeplab_tf.experiment.labelling import label_pictures
 
     done = label_pictures(

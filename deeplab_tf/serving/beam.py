@@ -55,12 +55,12 @@ class SegmenterHandler(ModelHandler):
 
     Args:
       load: makes the network, in the process that runs it; must pickle, as `functools.partial(load_segmenter, config)` does.
-      batch_pixels: pixels of a batch, at most.
+      batch_size: pictures in hand at once, at most.
       threads: of TensorFlow for one operation, where several workers share a machine; None: all processors.
     """
 
-    def __init__(self, load: Callable[[], Segmenter], *, batch_pixels: int = 1_500_000, threads: int | None = None):
-        super().__init__(max_batch_weight=batch_pixels, element_size_fn=_pixels)
+    def __init__(self, load: Callable[[], Segmenter], *, batch_size: int = 8, threads: int | None = None):
+        super().__init__(min_batch_size=1, max_batch_size=batch_size)
         self._load, self._threads = load, threads
 
     def load_model(self) -> Segmenter:
@@ -85,10 +85,6 @@ class SegmenterHandler(ModelHandler):
 
     def get_metrics_namespace(self) -> str:
         return "deeplab_tf"
-
-
-def _pixels(picture: Picture) -> int:
-    return picture.image.shape[0] * picture.image.shape[1]
 
 
 class LabelPictures(beam.PTransform):
