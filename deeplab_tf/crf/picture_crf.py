@@ -25,6 +25,11 @@ class PictureCrf:
         self._crf = crf
         self._prepared = functools.lru_cache(kept)(self._prepare)
 
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        """The likeliest class of every pixel before the CRF, integer [height, width]."""
+        return self.probs.argmax(axis=-1)
+
     def __call__(self, params: CrfParams) -> np.ndarray:
         """float32 [height, width, classes], what `DenseCRF(params)(image, probs)` gives, to the bit.
 

@@ -70,7 +70,7 @@ class Desk:
         chosen = self._network(network)
         answer = self.answer(uploads, picture, network)
         colors = color_table(chosen.palette)
-        found = answer.probs.argmax(axis=-1)
+        found = answer.labels
         refined = answer(params).argmax(axis=-1) if refine else None
         labels = found if refined is None else refined
         pair, strip = None, ""

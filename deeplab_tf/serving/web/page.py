@@ -164,7 +164,7 @@ def _for_programs(gr, desk: Desk, saying, controls) -> None:
     def segment(file, network, crf, *numbers) -> dict:
         name = pathlib.PurePath(file or "").name
         answer, chosen = desk.answer([file] if file else (), name, network), desk.networks[network]
-        labels = (answer(_params(numbers)) if crf else answer.probs).argmax(axis=-1)
+        labels = answer(_params(numbers)).argmax(axis=-1) if crf else answer.labels
         png, = LabelFiles(chosen.class_names, chosen.palette, write=("palette",)).contents(Prediction(answer.image, labels))
         return {"areas": shares(labels, chosen.class_names), "palette_png": base64.b64encode(png).decode()}
 
