@@ -190,6 +190,14 @@ def test_twenty_at_once_are_answered_or_refused_and_memory_is_bounded(server):
     assert process.memory_info().rss - before < 400e6
 
 
+def test_a_real_photograph(server, test_data):
+    photograph = test_data / "data" / "VOCdevkit" / "VOC2012" / "JPEGImages" / "2007_006171.jpg"
+    answer = server.segment(server.upload(photograph.name, photograph.read_bytes()))
+    with Image.open(photograph) as picture, Image.open(io.BytesIO(base64.b64decode(answer["palette_png"]))) as labels:
+        assert labels.size == picture.size and labels.mode == "P"
+    assert sum(answer["areas"].values()) == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     "name, content, says",
     [

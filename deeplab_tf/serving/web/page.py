@@ -8,8 +8,10 @@ import functools
 import importlib.resources
 import os
 import pathlib
+import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Sequence
 
 from deeplab_tf.crf.params import NORMALIZATIONS, PRESETS, CrfParams
@@ -121,7 +123,7 @@ def build(gr, desk: Desk, params: CrfParams, refine: bool, folder: pathlib.Path)
         with gr.Accordion("A short video", open=False):
             video = gr.File(label=f"Video of up to {desk.limits.frames} frames", file_types=["video"])
             label = gr.Button("Label the video")
-            labelled, table = gr.Video(label="Labels"), gr.File(label="Areas by frame")
+            labelled, table = gr.Video(label="Labels", height=420), gr.File(label="Areas by frame")
 
         moved = [*sliders, normalization]
         inputs = [uploads, picture, network, crf, *moved, view, before, strength]
@@ -140,7 +142,7 @@ def build(gr, desk: Desk, params: CrfParams, refine: bool, folder: pathlib.Path)
         def label_video(path, network, crf, *numbers, progress=gr.Progress(track_tqdm=True)):  # noqa: B008
             if not path:
                 raise UserError("No video is there, expected one; drop it first.")
-            made = desk.video(path, network, crf, _params(numbers), pathlib.Path(tempfile.mkdtemp(dir=folder)))
+            made = desk.video(path, network, crf, _params(numbers), _new_folder(folder))
             return [str(one) for one in made]
 
         page.load(show, **asked)
@@ -170,6 +172,14 @@ def _for_programs(gr, desk: Desk, saying, controls) -> None:
 
     file, answer, button = gr.File(visible=False), gr.JSON(visible=False), gr.Button(visible=False)
     button.click(segment, [file, *controls], [answer], api_name="segment", concurrency_id="network", concurrency_limit=1)
+
+
+def _new_folder(folder: pathlib.Path) -> pathlib.Path:
+    """For the files of one video; those of long ago go."""
+    for old in folder.glob("video_*"):
+        if old.stat().st_mtime < time.time() - _KEPT_SECONDS:
+            shutil.rmtree(old, ignore_errors=True)
+    return pathlib.Path(tempfile.mkdtemp(dir=folder, prefix="video_"))
 
 
 def _slider(gr, name: str, value: float):
