@@ -43,7 +43,7 @@ def label_pictures(
 
     Args:
       config, workdir, saved_model: as `predict` takes them.
-      source, column: as `serving.beam.pictures_of` takes them.
+      source, column: as `serving.beam_pictures.pictures_of` takes them.
       out: folder of the results, a path or URI; a folder of other settings is refused.
       write: names among `label_files.OUTPUTS`, "labels" or "palette" among them.
       threads: as `serving.beam.SegmenterHandler` takes it.
@@ -55,6 +55,8 @@ def label_pictures(
     beam, serving = _beam()
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
+
+    from deeplab_tf.serving.beam_pictures import pictures_of
 
     if "://" not in source:
         source = os.path.abspath(source)  # workers may stand in another folder
@@ -73,7 +75,7 @@ def label_pictures(
         "crf": crf and str(crf.params),
     })  # fmt: skip
     with beam.Pipeline(options=PipelineOptions(list(beam_options))) as pipeline:
-        pipeline | "source" >> serving.pictures_of(source, column) | "label" >> transform
+        pipeline | "source" >> pictures_of(source, column) | "label" >> transform
     shares, failed = (_rows(FileSystems, posixpath.join(out, file)) for file in (serving.SHARES, serving.FAILED))
     return Labelled(len(shares), [(uri, reason) for uri, reason in failed])
 

@@ -22,7 +22,8 @@ from deeplab_tf.errors import UserError  # noqa: E402
 from deeplab_tf.experiment.config import ExperimentConfig  # noqa: E402
 from deeplab_tf.experiment.labelling import label_pictures  # noqa: E402
 from deeplab_tf.inference.label_files import LabelFiles  # noqa: E402
-from deeplab_tf.serving.beam import LabelPictures, Picture, SegmenterHandler, pictures_of  # noqa: E402
+from deeplab_tf.serving.beam import LabelPictures, SegmenterHandler  # noqa: E402
+from deeplab_tf.serving.beam_pictures import Picture, pictures_of  # noqa: E402
 from deeplab_tf.serving.segmenter import Segmenter  # noqa: E402
 
 GOOD, BROKEN = 27, 3
@@ -109,8 +110,10 @@ def test_killed_in_the_middle_and_run_again_by_two_workers(folder, expected):
 
 
 def test_other_settings_are_refused(folder):
-    with pytest.raises(UserError, match="came about otherwise \\(crf differ\\)"):
-        label_pictures(config_of(folder).replace(crf=False), None, f"{folder}/pictures/*/*", str(folder / "out"))
+    (folder / "done").mkdir()
+    (folder / "done" / "pipeline.json").write_text('{"write": ["overlay", "palette"], "crf": "another"}')
+    with pytest.raises(UserError, match="came about otherwise \\(classes, crf, network differ\\)"):
+        label_pictures(config_of(folder), None, f"{folder}/pictures/*/*", str(folder / "done"))
     with pytest.raises(UserError, match="fits no file"):
         label_pictures(config_of(folder), None, f"{folder}/pictures/*.nothing", str(folder / "other"))
     with pytest.raises(UserError, match="expected labels or palette among them"):

@@ -66,8 +66,7 @@ def serve(
                 state_session_capacity=100, prevent_thread_lock=True, app_kwargs={"middleware": [_guard()]},
             )  # fmt: skip
         except OSError as error:
-            raise UserError(f"--port={port}: cannot be opened on {host} ({' '.join(str(error).split())}); give another "
-                            "--port.") from error
+            raise UserError(f"--port={port}: is taken on {host}, or not allowed; give another --port or --host.") from error
         print(f"the page is at http://{host}:{page.server_port} (Ctrl-C ends it)", flush=True)
         page.block_thread()
 
