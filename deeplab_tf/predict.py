@@ -19,15 +19,13 @@ import sys
 from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.experiment.config import ExperimentConfig
-from deeplab_tf.experiment.crf_choice import crf_by_evaluation, crf_params_of
-from deeplab_tf.experiment.flags import config_from_flags, config_of_trained, define_trained, quiet_logs, require, run
-from deeplab_tf.experiment.settings import CRF_STAGE, TRAINED
+from deeplab_tf.experiment.crf_choice import with_crf_as_evaluated
+from deeplab_tf.experiment.flags import config_of_network, define_network, own_crf, quiet_logs, require, run
+from deeplab_tf.experiment.settings import CRF_STAGE
 
 
 def define(flags):
-    define_trained(flags, ("eval_scales", "fusion", "flip", "tile", "memory_limit", *CRF_STAGE))
-    absl_flags.DEFINE_string("saved_model", None, "exported network that is taken: a folder or a file", flag_values=flags)
+    define_network(flags, ("eval_scales", "fusion", "flip", "tile", "memory_limit", *CRF_STAGE))
     absl_flags.DEFINE_string("out", None, "folder of the label maps", flag_values=flags)
     absl_flags.DEFINE_list("write", ["palette", "overlay"], "what is written of every picture", flag_values=flags)
     absl_flags.DEFINE_bool("recursive", False, "look into the folders below a folder too", flag_values=flags)
@@ -37,19 +35,17 @@ def define(flags):
 
 def main(flags, arguments):
     out = require(flags, "out")
-    config = _config_for_saved_model(flags) if flags.saved_model else config_of_trained(flags)
+    config = config_of_network(flags)
     if not arguments:
         raise UserError("No pictures were named, expected files, folders, patterns or lists behind the flags.")
-    if flags.workdir and config.eval.crf and not flags["crf"].present:
-        use, why = crf_by_evaluation(flags.workdir, config.data.eval_split, str(crf_params_of(config)))
-        config = config.replace(crf=use)
+    if flags.workdir and not flags["crf"].present:
+        config, why = with_crf_as_evaluated(config, flags.workdir)
         print(why, file=sys.stderr)
     quiet_logs()
-    own_crf = bool(flags.saved_model) and not any(flags[name].present for name in CRF_STAGE if name != "crf_workers")
     from deeplab_tf.experiment.predicting import predict
 
     outcome = predict(
-        config, flags.workdir, arguments, out, saved_model=flags.saved_model, own_crf=own_crf, recursive=flags.recursive,
+        config, flags.workdir, arguments, out, saved_model=flags.saved_model, own_crf=own_crf(flags), recursive=flags.recursive,
         write=flags.write, label_ids=flags.label_ids, overwrite=flags.overwrite,
     )  # fmt: skip
     done = f"; {outcome.skipped:,} pictures were done before" if outcome.skipped else ""
@@ -60,15 +56,6 @@ def main(flags, arguments):
         several = "s" * (len(outcome.failed) > 1)
         raise UserError(f"{len(outcome.failed):,} picture{several} could not be read, the others are done; the reasons stand "
                         "above.")
-
-
-def _config_for_saved_model(flags) -> ExperimentConfig:
-    """Its settings are inside; what is left is the CRF."""
-    inside = [name for name in ("workdir", "weights", *TRAINED, "flip", "tile") if flags[name].present]
-    if inside:
-        raise UserError(f"--{inside[0]}: given beside --saved_model={flags.saved_model}, whose network and labels are inside; "
-                        "leave one of them out.")
-    return config_from_flags(flags)
 
 
 def cli() -> None:

@@ -26,7 +26,7 @@ ALLOWED = {  # folder -> parts of the package that it may import beside itself a
     "refining": {"crf", "weights", "metrics"},
     "inference": {"layers", "models", "datasets", "crf", "pages"},
     "evaluation": {"layers", "models", "datasets", "weights", "crf", "metrics", "inference", "pages"},
-    "serving": {"layers", "models", "datasets", "inference"},
+    "serving": {"layers", "models", "datasets", "inference", "crf", "pages"},
     "training": {"layers", "models", "datasets", "weights", "crf", "metrics", "pages"},
     "experiment": {"models", "datasets", "weights", "crf", "inference", "pages", "training", "evaluation", "serving"},
 }

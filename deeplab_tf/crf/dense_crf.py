@@ -1,7 +1,7 @@
 """`DenseCRF`: a picture and probabilities in, refined probabilities out, by one of three engines."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, overload
 
 import numpy as np
@@ -142,10 +142,16 @@ class DenseCRF:
 
     def sweep(self, image: np.ndarray, probs: np.ndarray, w1_values: Sequence[float]) -> Iterator[np.ndarray]:
         """The result of calling it, for each w1 in turn; the lattices are built once for all of them."""
+        solve = self.prepared(image, probs)
+        for w1 in w1_values:
+            yield solve(dataclasses.replace(self.params, w1=w1))
+
+    def prepared(self, image: np.ndarray, probs: np.ndarray) -> Callable[[CrfParams], np.ndarray]:
+        """The result of calling it as a function of parameters whose sigmas and normalisation are this object's, with the
+        lattices built once."""
         image, probs = _checked(image, probs, "probs", self.compatibility)
         solve = self._solver(image)
-        for w1 in w1_values:
-            yield solve(probs, True, dataclasses.replace(self.params, w1=w1), False)
+        return lambda params: solve(probs, True, params, False)
 
     def with_params(self, params: CrfParams) -> "DenseCRF":
         """The same with other parameters; the two share the native engine's memory."""

@@ -102,7 +102,12 @@ def save_preset(path: str | os.PathLike, params: CrfParams) -> None:
         UserError: the folder or the disk refuses.
     """
     with replacing(path) as partial:
-        partial.write_text(json.dumps(dataclasses.asdict(params), indent=2) + "\n")
+        partial.write_text(preset_text(params))
+
+
+def preset_text(params: CrfParams) -> str:
+    """What a preset file holds."""
+    return json.dumps(dataclasses.asdict(params), indent=2) + "\n"
 
 
 def load_preset(path: str | os.PathLike) -> CrfParams:

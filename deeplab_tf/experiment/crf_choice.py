@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import typing
+from collections.abc import Mapping
 
 from deeplab_tf.crf.params import CrfParams, get_preset, load_preset
 from deeplab_tf.experiment.config import ExperimentConfig
@@ -46,3 +47,21 @@ def crf_by_evaluation(workdir: str | os.PathLike, split: str, crf: str) -> CrfCh
     losses = ", ".join(f"{name} {100 * gain['per_class_iou'][name]:+.1f}" for name in gain["harmed_classes"])
     harms = f", but it harms {losses}" if losses else ""
     return CrfChoice(True, f"the CRF is applied, as it helps here ({found}{harms}); --nocrf leaves it out")
+
+
+def with_crf_as_evaluated(config: ExperimentConfig, workdir: str | os.PathLike) -> tuple[ExperimentConfig, str]:
+    """The config of a run with the CRF on or off as its evaluation found, and a line that says why."""
+    if not config.eval.crf:
+        return config, "the CRF is left out, as the run's settings say; --crf applies it"
+    use, why = crf_by_evaluation(workdir, config.data.eval_split, str(crf_params_of(config)))
+    return config.replace(crf=use), why
+
+
+def with_crf_inside(config: ExperimentConfig, about: Mapping) -> ExperimentConfig:
+    """The config with the CRF that an exported network (`Segmenter.about`) carries; unchanged where it says nothing of one."""
+    metadata = about.get("metadata", {})
+    if "crf" not in metadata:
+        return config
+    if metadata["crf"] is None:
+        return config.replace(crf=False)
+    return config.replace(**{f"crf_{name}": value for name, value in metadata["crf"].items()})

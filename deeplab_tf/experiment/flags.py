@@ -23,7 +23,7 @@ from absl import flags as absl_flags
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.run_folder import load_config
-from deeplab_tf.experiment.settings import SECTIONS, TRAINED, all_settings, joined
+from deeplab_tf.experiment.settings import CRF_STAGE, SECTIONS, TRAINED, all_settings, joined
 
 
 def run(main: Callable, define: Callable, argv: list[str] | None = None, *, positional: bool = False) -> None:
@@ -210,6 +210,33 @@ def config_of_trained(flags: absl_flags.FlagValues) -> ExperimentConfig:
             raise UserError(f"--{name} is not set, expected which {flags[name].help} --weights={weights} was trained as; give "
                             f"--{name}=….")
     return config_from_flags(flags)
+
+
+def define_network(flags: absl_flags.FlagValues, uses: Collection[str]) -> None:
+    """As `define_trained`, with a SavedModel as a third thing that the network may come from."""
+    define_trained(flags, uses)
+    absl_flags.DEFINE_string("saved_model", None, "exported network that is taken: a folder or a file", flag_values=flags)
+
+
+def config_of_network(flags: absl_flags.FlagValues) -> ExperimentConfig:
+    """As `config_of_trained`; of a SavedModel, whose settings are inside, what is left is the CRF.
+
+    Raises:
+      UserError: as there, or settings of a network are given beside a SavedModel.
+    """
+    if not flags.saved_model:
+        return config_of_trained(flags)
+    of_network = ("workdir", "weights", *TRAINED, "flip", "tile")
+    inside = [name for name in of_network if flags[name].present and not _is_foreign(flags[name])]
+    if inside:
+        raise UserError(f"--{inside[0]}: given beside --saved_model={flags.saved_model}, whose network and labels are inside; "
+                        "leave one of them out.")
+    return config_from_flags(flags)
+
+
+def own_crf(flags: absl_flags.FlagValues) -> bool:
+    """Whether the CRF is that which an exported network carries: no flag says another."""
+    return bool(flags.saved_model) and not any(flags[name].present for name in CRF_STAGE if name != "crf_workers")
 
 
 def require(flags: absl_flags.FlagValues, name: str):

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from deeplab_tf import locks
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
-from deeplab_tf.experiment.network import TrainedNetwork, crf_of, load_trained
+from deeplab_tf.experiment.crf_choice import with_crf_inside
+from deeplab_tf.experiment.network import crf_of
+from deeplab_tf.experiment.segmenters import load_segmenter
 from deeplab_tf.inference import picture_files, predictions
-from deeplab_tf.inference.digest import network_digest, path_digest
 from deeplab_tf.inference.label_files import LabelFiles
-from deeplab_tf.inference.saved_model import SavedNetwork, load_saved_model
 from deeplab_tf.whole_files import check_writable
 
 
@@ -49,42 +49,16 @@ def predict(
       UserError: as loading the network and `predict_pictures` do.
     """
     pictures = picture_files.find_pictures(named, recursive)
-    if saved_model:
-        if label_ids:
-            raise UserError("--label_ids: an exported network knows its class ids only, expected a run or a weights file "
-                            "instead.")
-        network = load_saved_model(saved_model)
-        names, palette, ids, label = network.class_names, network.palette, None, None
-        origin = {"saved_model": path_digest(network.path)}
-        if own_crf:
-            config = _with_crf_of(config, network)
-    else:
-        network = load_trained(config, workdir)
-        names, palette, label = network.spec.class_names, network.spec.palette, network.label
-        ids = network.spec.ids if label_ids else None
-        origin = _origin(network)
-    files, out_dir = LabelFiles(names, palette, ids, write), pathlib.Path(out_dir)
+    if saved_model and label_ids:
+        raise UserError("--label_ids: an exported network knows its class ids only, expected a run or a weights file instead.")
+    network = load_segmenter(config, workdir, saved_model)
+    if own_crf:
+        config = with_crf_inside(config, network.about)
+    ids = network.ids if label_ids else None
+    files, out_dir = LabelFiles(network.class_names, network.palette, ids, write), pathlib.Path(out_dir)
     check_writable(out_dir, "--out")
     with locks.holding(out_dir, "predict"):
         return predictions.predict_pictures(
-            network.segment, pictures, out_dir, files, label=label, crf=crf_of(config), crf_workers=config.eval.crf_workers,
-            settings=origin, overwrite=overwrite,
+            network.segment, pictures, out_dir, files, label=network.label, crf=crf_of(config),
+            crf_workers=config.eval.crf_workers, settings=network.origin, overwrite=overwrite,
         )  # fmt: skip
-
-
-def _with_crf_of(config: ExperimentConfig, network: SavedNetwork) -> ExperimentConfig:
-    metadata = network.about.get("metadata", {})
-    if "crf" not in metadata:  # exported by hand, or long ago
-        return config
-    if metadata["crf"] is None:
-        return config.replace(crf=False)
-    return config.replace(**{f"crf_{name}": value for name, value in metadata["crf"].items()})
-
-
-def _origin(network: TrainedNetwork) -> dict:
-    """What the probabilities depend on beside the picture."""
-    model, judged = network.config.model, network.config.eval
-    return {
-        "network": network_digest(network.model), "scales": list(judged.eval_scales or model.scales), "fusion": judged.fusion,
-        "precision": model.precision, "flip": judged.flip, "tile": judged.tile,
-    }  # fmt: skip

@@ -124,6 +124,10 @@ class LabelFiles:
         """The files of one picture, in the order of `write`."""
         return [folder / f"{name}{OUTPUTS[output].ending}" for output in self.write if OUTPUTS[output].ending]
 
+    def contents(self, prediction: Prediction) -> list[bytes]:
+        """What the files of one picture hold, in the order of `paths`."""
+        return [OUTPUTS[output].contents(self, prediction) for output in self.write if OUTPUTS[output].ending]
+
     def tables(self, folder: pathlib.Path) -> list[pathlib.Path]:
         """The files of all pictures together."""
         return [folder / table for output in self.write for table in OUTPUTS[output].tables]
@@ -134,8 +138,7 @@ class LabelFiles:
         Raises:
           UserError: the folder or the disk refuses.
         """
-        paths = self.paths(folder, name)
-        contents = [OUTPUTS[output].contents(self, prediction) for output in self.write if OUTPUTS[output].ending]
+        paths, contents = self.paths(folder, name), self.contents(prediction)
         for parent in {path.parent for path in paths}:
             make_folder(parent)
         with contextlib.ExitStack() as stack:

@@ -65,6 +65,19 @@ class Footprint:
         field = math.ceil(_field_of_view(network) / min(scales))
         return cls(classes, 4 * network.count_params(), pixel + 4 * classes, field)
 
+    def whole(self, size: tuple[int, int]) -> float:
+        """Bytes that a whole picture of (height, width) pixels takes, with the process and the weights."""
+        height, width = size
+        return self.fixed(size) + self.pixel * height * width
+
+    def fixed(self, size: tuple[int, int]) -> float:
+        """Bytes of the process, the weights, the picture and its labels."""
+        return _PROCESS + self.weights + 4 * size[0] * size[1]
+
+    def needs_tiles(self, size: tuple[int, int], limit: float | None) -> bool:
+        """Whether the whole picture exceeds a limit in GiB; None for `machine_limit()`."""
+        return self.whole(size) > (machine_limit() if limit is None else limit) * GIB
+
 
 def choose_tiles(
     footprint: Footprint,
@@ -90,10 +103,9 @@ def choose_tiles(
     """
     limit = machine_limit() if limit is None else limit
     height, width = size
-    fixed = _PROCESS + footprint.weights + 4 * height * width  # the picture and its labels
-    whole = fixed + footprint.pixel * height * width
-    if whole <= limit * GIB:
+    if not footprint.needs_tiles(size, limit):
         return None
+    fixed, whole = footprint.fixed(size), footprint.whole(size)
     for side in range(min(max(size), _WIDEST) // multiple * multiple + 1, 4 * multiple, -multiple):
         rows = min(height, 2 * side) if labels_only else height
         need = fixed + 4 * (footprint.classes + 1) * width * rows + footprint.pixel * side * side

@@ -57,6 +57,17 @@ def segment(
     return probabilities if crf is None else crf(image, probabilities)
 
 
+def segment_batch(model: keras.Model, images: np.ndarray, *, memory_limit: float | None = None, tile=None, **how) -> np.ndarray:
+    """`segment` of pictures of one size, uint8 [batch, height, width, 3] -> float32 [batch, height, width, K]; at once where
+    the memory limit allows it without tiles, else one by one. The other arguments are those of `segment`."""
+    images = np.asarray(images)
+    predictor = predictor_for(model, **how)
+    together = (len(images) * images.shape[1], images.shape[2])
+    if tile is None and len(images) > 1 and not predictor.footprint.needs_tiles(together, memory_limit):
+        return predictor.run(images).numpy()
+    return np.stack([segment(model, image, tile=tile, memory_limit=memory_limit, **how) for image in images])
+
+
 def segment_labels(
     model: keras.Model,
     image: np.ndarray,
