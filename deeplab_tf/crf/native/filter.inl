@@ -270,6 +270,20 @@ static void blur(const Lattice& lattice, int axis, const float* from, float* to,
   }
 }
 
+// Asks for the filtered rows of a position a little further on, where the lattice is larger than a core's own cache.
+template <int C> CRF_INLINE void fetch_ahead(const Kernel& kernel, size_t at, int n) {
+  constexpr size_t kAhead = 4, kNearCache = 1 << 20;
+  constexpr int kLine = 64 / sizeof(float);
+  if (kernel.lattice->rows * n * kLanes * sizeof(float) < kNearCache || at + kAhead >= kernel.lattice->positions) return;
+  const int corners = C ? C : kernel.lattice->corners;
+  const int32_t* offset = kernel.lattice->offsets.data() + (at + kAhead) * corners;
+  CRF_UNROLL
+  for (int c = 0; c < corners; ++c) {
+    const float* row = kernel.filtered + size_t(offset[c]) * n * kLanes;
+    for (int i = 0; i < n * kLanes; i += kLine) CRF_PREFETCH(row + i);
+  }
+}
+
 // B vectors of a row from `column` on, C corners where their number is known at compile time, else 0.
 template <int B, int C>
 CRF_INLINE void slice_block(const Kernel& kernel, size_t at, size_t row_floats, size_t column, const float* from, float* to) {
@@ -327,6 +341,7 @@ template <int V, class Block> CRF_INLINE void by_blocks(int n, const Block& bloc
 
 template <int V, int C>
 CRF_INLINE void slice_kernel(const Kernel& kernel, size_t at, int n, const float* from, float* to) {
+  fetch_ahead<C>(kernel, at, V ? V : n);
   by_blocks<V>(n, [&](auto block, size_t column) {
     slice_block<decltype(block)::value, C>(kernel, at, size_t(n) * kLanes, column, from, to);
   });

@@ -208,7 +208,8 @@ std::vector<LatticeBuilder::Reach> LatticeBuilder::reach_of_digits(const std::ve
 
 void LatticeBuilder::build(int thread) {
   if (thread == 0) {
-    lattice_.offsets.allocate(pool_, walk_.pixel.size() * lattice_.corners);
+    lattice_.positions = walk_.pixel.size();
+    lattice_.offsets.allocate(pool_, lattice_.positions * lattice_.corners);
     lattice_.weights.allocate(pool_, walk_.pixel.size() * lattice_.corners);
   }
   team_.barrier();

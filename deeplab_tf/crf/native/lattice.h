@@ -37,6 +37,7 @@ struct Lattice {
   int corners = 0;                 // dimensions + 1
   size_t points = 0;               // rows 0..points-1; row `points` stays zero and stands for missing neighbours
   size_t rows = 0;                 // with the zero row and the ghosts
+  size_t positions = 0;
   Buffer<int32_t> offsets;         // [positions, corners] rows
   Buffer<float> weights;           // [positions, corners]
   Buffer<int32_t> neighbours;      // [corners, points, 2] rows one step ahead and behind
