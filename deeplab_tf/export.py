@@ -16,8 +16,7 @@ import sys
 
 from absl import flags as absl_flags
 
-from deeplab_tf.experiment.crf_choice import crf_by_evaluation, crf_params_of
-from deeplab_tf.experiment.flags import config_of_trained, define_trained, quiet_logs, require, run
+from deeplab_tf.experiment.flags import config_of_trained, crf_as_evaluated, define_trained, quiet_logs, require, run
 from deeplab_tf.experiment.settings import CRF_STAGE
 from deeplab_tf.serving.formats import FORMATS, PRECISIONS, check_format
 
@@ -34,9 +33,7 @@ def define(flags):
 def main(flags, arguments):
     precision, out = _take_precision(flags), require(flags, "out")
     check_format(flags.format, precision, bool(flags.calibration), pathlib.Path(out))
-    config = config_of_trained(flags)
-    if flags.workdir and config.eval.crf and not flags["crf"].present:
-        config = config.replace(crf=crf_by_evaluation(flags.workdir, config.data.eval_split, str(crf_params_of(config))).use)
+    config = crf_as_evaluated(flags, config_of_trained(flags))
     quiet_logs()
     from deeplab_tf.experiment.exporting import export
 

@@ -9,13 +9,11 @@ processes `… --threads=1 -- --direct_num_workers=2 --direct_running_mode=multi
 """
 
 import logging
-import sys
 
 from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.experiment.crf_choice import with_crf_as_evaluated
-from deeplab_tf.experiment.flags import config_of_network, define_network, own_crf, quiet_logs, require, run
+from deeplab_tf.experiment.flags import config_of_network, crf_as_evaluated, define_network, own_crf, quiet_logs, require, run
 from deeplab_tf.experiment.settings import CRF_STAGE
 
 
@@ -32,9 +30,7 @@ def define(flags):
 def main(flags, arguments):
     source, out = require(flags, "input"), require(flags, "out")
     config = config_of_network(flags)
-    if flags.workdir and not flags["crf"].present:
-        config, why = with_crf_as_evaluated(config, flags.workdir)
-        print(why, file=sys.stderr)
+    config = crf_as_evaluated(flags, config)
     quiet_logs()
     for name in ("apache_beam", None):  # Beam warns in the root's name too
         logging.getLogger(name).setLevel(logging.ERROR)

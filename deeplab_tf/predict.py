@@ -19,8 +19,7 @@ import sys
 from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.experiment.crf_choice import with_crf_as_evaluated
-from deeplab_tf.experiment.flags import config_of_network, define_network, own_crf, quiet_logs, require, run
+from deeplab_tf.experiment.flags import config_of_network, crf_as_evaluated, define_network, own_crf, quiet_logs, require, run
 from deeplab_tf.experiment.settings import CRF_STAGE
 
 
@@ -38,9 +37,7 @@ def main(flags, arguments):
     config = config_of_network(flags)
     if not arguments:
         raise UserError("No pictures were named, expected files, folders, patterns or lists behind the flags.")
-    if flags.workdir and not flags["crf"].present:
-        config, why = with_crf_as_evaluated(config, flags.workdir)
-        print(why, file=sys.stderr)
+    config = crf_as_evaluated(flags, config)
     quiet_logs()
     from deeplab_tf.experiment.predicting import predict
 

@@ -9,8 +9,16 @@ from __future__ import annotations
 
 from absl import flags as absl_flags
 
-from deeplab_tf.experiment.crf_choice import crf_params_of, with_crf_as_evaluated, with_crf_inside
-from deeplab_tf.experiment.flags import config_from_flags, config_of_network, define_network, own_crf, quiet_logs, run
+from deeplab_tf.experiment.crf_choice import crf_params_of, with_crf_inside
+from deeplab_tf.experiment.flags import (
+    config_from_flags,
+    config_of_network,
+    crf_as_evaluated,
+    define_network,
+    own_crf,
+    quiet_logs,
+    run,
+)
 from deeplab_tf.experiment.settings import CRF_STAGE
 
 
@@ -28,9 +36,7 @@ def define(flags):
 def main(flags, arguments):
     named = flags.workdir or flags.weights or flags.saved_model
     config = config_of_network(flags) if named else config_from_flags(flags)
-    if flags.workdir and not flags["crf"].present:
-        config, why = with_crf_as_evaluated(config, flags.workdir)
-        print(why)
+    config = crf_as_evaluated(flags, config)
     quiet_logs()
     from deeplab_tf.experiment.segmenters import load_segmenter
     from deeplab_tf.serving.web.limits import Limits

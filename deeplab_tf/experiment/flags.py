@@ -22,6 +22,7 @@ from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.crf_choice import with_crf_as_evaluated
 from deeplab_tf.experiment.run_folder import load_config
 from deeplab_tf.experiment.settings import CRF_STAGE, SECTIONS, TRAINED, all_settings, joined
 
@@ -232,6 +233,16 @@ def config_of_network(flags: absl_flags.FlagValues) -> ExperimentConfig:
         raise UserError(f"--{inside[0]}: given beside --saved_model={flags.saved_model}, whose network and labels are inside; "
                         "leave one of them out.")
     return config_from_flags(flags)
+
+
+def crf_as_evaluated(flags: absl_flags.FlagValues, config: ExperimentConfig) -> ExperimentConfig:
+    """The config of the network that the flags name, with a run's CRF on or off as its evaluation found, which is told in a
+    line; unchanged where --crf or --nocrf says it, and without a run."""
+    if not flags.workdir or flags["crf"].present:
+        return config
+    config, why = with_crf_as_evaluated(config, flags.workdir)
+    print(why, file=sys.stderr)
+    return config
 
 
 def own_crf(flags: absl_flags.FlagValues) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 
+import deeplab_tf
 from deeplab_tf.inference.predictor import Predictor
 from deeplab_tf.inference.tiles import Tiles
 
@@ -41,7 +41,7 @@ def about(
         "tile": None if tiles is None else {"size": list(tiles.size), "overlap": list(tiles.overlap)},
         "output_stride": _logit_stride(predictor),
         "padding": f"bottom and right, mean pixel, to {predictor.multiple}n+1",
-        "written_by": f"deeplab_tf {_version()}",
+        "written_by": f"deeplab_tf {deeplab_tf.__version__}",
     }
     return json.dumps(says | {"metadata": dict(metadata or {})}, indent=1) + "\n"
 
@@ -52,10 +52,3 @@ def _logit_stride(predictor: Predictor) -> float:
     if len(predictor.scales) == 1:
         stride /= predictor.scales[0]
     return int(stride) if stride == int(stride) else stride
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("deeplab_tf")
-    except importlib.metadata.PackageNotFoundError:
-        return "from its sources"

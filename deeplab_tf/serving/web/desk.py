@@ -71,11 +71,12 @@ class Desk:
         answer = self.answer(uploads, picture, network)
         colors = color_table(chosen.palette)
         found = answer.labels
-        refined = answer(params).argmax(axis=-1) if refine else None
+        after = answer(params) if refine else None
+        refined = None if after is None else after.argmax(axis=-1)
         labels = found if refined is None else refined
         pair, strip = None, ""
         if view == VIEWS[1]:
-            strip = views.score_maps(chosen, answer(params) if refine else answer.probs)
+            strip = views.score_maps(chosen, answer.probs if after is None else after)
         elif view == VIEWS[2]:
             strip = views.iterations(chosen, answer, params, colors, strength)
         else:
