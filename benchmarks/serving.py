@@ -58,6 +58,7 @@ def main(argv: list[str]) -> None:
     options = _parse(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     options.folder.mkdir(parents=True, exist_ok=True)
+    _claim(options)
     store = options.folder / "rows.jsonl"
     rows = [Row(**json.loads(line)) for line in store.read_text().splitlines()] if store.exists() else []
     for precision in options.parts:
@@ -73,6 +74,22 @@ def main(argv: list[str]) -> None:
     for row in rows:
         print(_line(row))
     print("\n".join(_recommended(rows)))
+
+
+def _claim(options) -> None:
+    """Writes what the artefacts and rows of a new folder are of; refuses a folder of another network or other calibration."""
+    from deeplab_tf.inference.digest import path_digest
+
+    path = options.folder / "settings.json"
+    asked = {name: getattr(options, name) for name in ("model", "classes", "width", "weights", "pictures")}
+    # Files by what they hold: other weights may lie under the same name.
+    asked |= {name: path_digest(asked[name]) for name in ("weights", "pictures") if os.path.exists(asked[name] or "")}
+    if not path.exists():
+        path.write_text(json.dumps(asked) + "\n")
+    there = json.loads(path.read_text())
+    if changed := [f"--{name}" for name in asked if there.get(name) != asked[name]]:
+        raise UserError(f"--folder={options.folder}: its artefacts and rows came about with other {', '.join(changed)}, "
+                        "expected the same to go on; give another folder.")
 
 
 def _parse(argv):
