@@ -74,16 +74,28 @@ def needed(module: str, extra: str):
                         ) from error  # fmt: skip
 
 
+class ServedModel:
+    """The `Run` of a SavedModel.
+
+    Attributes:
+      signatures: all that it answers, by name.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        import tensorflow as tf
+
+        self._loaded = tf.saved_model.load(str(path))  # signatures alone do not keep its variables
+        self.signatures = self._loaded.signatures
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        import tensorflow as tf
+
+        return self.signatures["serving_default"](images=tf.constant(images))["probabilities"].numpy()
+
+
 def _saved_model(path: pathlib.Path) -> tuple[str, Run]:
-    import tensorflow as tf
-
-    served = tf.saved_model.load(str(path))
     about = path / ABOUT_FILE
-
-    def run(images):
-        return served.signatures["serving_default"](images=tf.constant(images))["probabilities"].numpy()
-
-    return about.read_text(encoding="utf-8") if about.is_file() else "", run
+    return about.read_text(encoding="utf-8") if about.is_file() else "", ServedModel(path)
 
 
 def _onnx(path: pathlib.Path) -> tuple[str, Run]:

@@ -108,7 +108,7 @@ def export_model(
         _, run = open_artefact(written)
         differences = parity.compare(lambda image: run(image[None])[0], reference, allowed, pictures)
         if format == "saved_model":
-            differences |= writer.compare_signatures(written, predictor, reference, allowed)
+            differences |= writer.compare_signatures(run.signatures, predictor, reference, allowed)
         with _writing(path):
             _move(written, path)
     finally:

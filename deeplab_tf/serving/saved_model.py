@@ -81,17 +81,16 @@ def write(
 
 
 def compare_signatures(
-    path: pathlib.Path,
+    served: Mapping[str, Callable],
     predictor: Predictor | TiledPredictor,
     reference: Callable[[np.ndarray], np.ndarray],
     allowed: parity.Allowed,
 ) -> dict[str, float]:
-    """The largest differences of the signatures beside "serving_default", on random pictures.
+    """The largest differences of the signatures beside "serving_default" in `served`, on random pictures.
 
     Raises:
       RuntimeError: they differ by more than is allowed.
     """
-    served = tf.saved_model.load(str(path)).signatures
     worst = {"logits": 0.0, "labels": 0.0}
     for size in _SIZES:
         image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
