@@ -45,7 +45,8 @@ def export_saved_model(
     * "serving_default": `images` uint8 RGB [batch, height, width, 3] -> `labels` uint8 (int32 above 256 classes)
       [batch, height, width], `probabilities` float32 [batch, height, width, K];
     * "labels": `images` -> `labels` alone, which travel 4 K times as lightly;
-    * "encoded": `encoded_images` JPEG or PNG files [batch], of any sizes -> `label_png` [batch], grey PNG files of class ids;
+    * "encoded": `encoded_images` JPEG or PNG files [batch], of any sizes -> `label_png_bytes` [batch], grey PNG files of class
+      ids;
     * "logits": `images` -> `logits` float32 [batch, rows, columns, K] of the padded pictures, neither flipped nor up-sampled.
 
     What was written is loaded again and compared with `segment` before it is moved to `path`.
@@ -103,7 +104,7 @@ def compare_signatures(
 def _differences(served, predictor, probabilities: np.ndarray, image: np.ndarray) -> dict[str, float]:
     images = tf.constant(image[None])
     logits, own = predictor.logits(images).numpy()[0], served["logits"](images=images)["logits"].numpy()[0]
-    png = served["encoded"](encoded_images=tf.constant([_png(image)]))["label_png"].numpy()[0]
+    png = served["encoded"](encoded_images=tf.constant([_png(image)]))["label_png_bytes"].numpy()[0]
     maps = [served["labels"](images=images)["labels"].numpy()[0], np.array(Image.open(io.BytesIO(png)))]
     return {
         # Relative to their range: random weights can give logits of any size.

@@ -36,8 +36,12 @@ class SegmentationModule(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="encoded_images")])
     def serve_encoded(self, encoded_images):
-        """[batch] JPEG or PNG files, of any and different sizes -> [batch] grey PNG files whose levels are class ids."""
-        return {"label_png": tf.map_fn(self._label_png, encoded_images)}
+        """[batch] JPEG or PNG files, of any and different sizes -> [batch] grey PNG files whose levels are class ids.
+
+        By the ending of its name TensorFlow Serving knows that the answer goes into JSON in base 64 (its api_rest.md); as text
+        it would be no JSON at all.
+        """
+        return {"label_png_bytes": tf.map_fn(self._label_png, encoded_images)}
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     def serve_logits(self, images):

@@ -1,6 +1,8 @@
 """Networks in every format, by the program that runs it, against `segment`; and what a converter would get wrong."""
 
 import json
+import pathlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -212,6 +214,16 @@ def test_about_stands_where_each_formats_own_tools_find_it(exported):
         assert about["class_names"] == list(NAMES) and about["model"] == "vgg16_largefov", name
         assert format_of(exported[name]) == name
         assert load_saved_model(exported[name]).palette[2] == (2, 2, 2)
+
+
+def test_tritons_configuration_in_the_documentation_is_that_of_the_artefact(exported):
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "serving.md").read_text().replace("21 ]", "5 ]")
+    written = re.findall(r'name: "(\w+)", data_type: (\w+), dims: \[ (.*) \]', page)
+    session = pytest.importorskip("onnxruntime").InferenceSession(str(exported["onnx"]), providers=["CPUExecutionProvider"])
+    types = {"tensor(uint8)": "TYPE_UINT8", "tensor(float)": "TYPE_FP32"}
+    there = [(one.name, types[one.type], ", ".join(str(n if isinstance(n, int) else -1) for n in one.shape))
+             for one in (*session.get_inputs(), *session.get_outputs())]  # fmt: skip
+    assert sorted(written) == sorted(there)
 
 
 def test_batches_are_the_pictures(exported, picture):

@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -27,6 +29,7 @@ from deeplab_tf.serving.warmup import WARMUP_FILE
 from tests.full_disk import full_disk
 
 NAMES = ("road", "sky", "tree", "car", "sign")
+SERVING_PAGE = pathlib.Path(__file__).parents[2] / "docs" / "serving.md"
 
 
 @pytest.fixture(scope="module")
@@ -136,19 +139,36 @@ def test_warm_up_requests_are_answered(tmp_path):
     assert asked == set(signatures)
 
 
+def rest(signatures, request):
+    """TensorFlow Serving's answer in JSON to one in JSON, by its api_rest.md: {"b64": …} is bytes, and so is a tensor of
+    strings whose name ends with _bytes; other strings are text."""
+    request = json.loads(request)
+    signature = signatures[request["signature_name"]]
+    (name, value), = request["inputs"].items()
+    kind = signature.structured_input_signature[1][name].dtype
+    value = [base64.b64decode(entry["b64"]) for entry in value] if kind == tf.string else value
+    (name, answer), = signature(**{name: tf.constant(value, kind)}).items()
+    answer = answer.numpy().tolist()
+    if name.endswith("_bytes"):
+        answer = [{"b64": base64.b64encode(entry).decode()} for entry in answer]
+    return json.dumps({"outputs": answer})
+
+
 def test_requests_and_answers_over_the_wire(served, model):
-    """Arrays and files as TensorFlow Serving's REST takes them: nested lists, and base 64 for bytes."""
     image = _picture(21, 30)
-    signatures = served
-    rows = json.loads(json.dumps({"signature_name": "labels", "inputs": {"images": image[None].tolist()}}))
-    answer = signatures[rows["signature_name"]](images=tf.constant(rows["inputs"]["images"], tf.uint8))
-    labels = np.array(json.loads(json.dumps({"outputs": answer["labels"].numpy().tolist()}))["outputs"])
-    text = base64.b64encode(_encode(image, "PNG")).decode()
-    rows = json.loads(json.dumps({"signature_name": "encoded", "inputs": {"encoded_images": [{"b64": text}]}}))
-    files = [base64.b64decode(entry["b64"]) for entry in rows["inputs"]["encoded_images"]]
-    png = signatures[rows["signature_name"]](encoded_images=tf.constant(files))["label_png"].numpy()[0]
-    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(png))), labels[0])
+    with_files, _, with_arrays, _ = re.findall(r"```json\n(.*?)\n```", SERVING_PAGE.read_text())
+    arrays = json.loads(with_arrays) | {"inputs": {"images": image[None].tolist()}}
+    labels = np.array(json.loads(rest(served, json.dumps(arrays)))["outputs"])
+    file = base64.b64encode(_encode(image, "PNG")).decode()
+    png = json.loads(rest(served, with_files.replace("…", file)))["outputs"][0]["b64"]
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(base64.b64decode(png)))), labels[0])
     assert np.mean(labels[0] == segment(model, image, flip=True).argmax(-1)) > 0.999
+
+
+def test_the_page_on_servers_names_what_is_there(served):
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.*) \|$", SERVING_PAGE.read_text(), re.M)
+    assert {name: ({takes}, set(re.findall(r"\w+", answers))) for name, takes, answers in rows} == {
+        name: (set(one.structured_input_signature[1]), set(one.structured_outputs)) for name, one in served.items()}
 
 
 def test_batch_equals_single_pictures(served, model):
@@ -166,7 +186,7 @@ def test_encoded_takes_files_of_different_kinds_and_sizes(served, model):
     files = [_encode(photo, "JPEG", quality=90), _encode(photo, "PNG"), _encode(grey, "PNG"), _encode(alpha, "PNG")]
     seen = [np.array(Image.open(io.BytesIO(files[0]))), photo, np.stack([grey] * 3, -1), over_white]
     answer = served["encoded"](encoded_images=tf.constant(files))
-    for png, image in zip(answer["label_png"].numpy(), seen, strict=True):
+    for png, image in zip(answer["label_png_bytes"].numpy(), seen, strict=True):
         labels = np.array(Image.open(io.BytesIO(png)))
         assert labels.dtype == np.uint8 and labels.shape == image.shape[:2]
         assert np.mean(labels == segment(model, image, flip=True).argmax(-1)) > 0.995
@@ -221,7 +241,7 @@ def test_more_than_256_classes_are_int32(tmp_path):
     signatures = tf.saved_model.load(str(tmp_path / "many")).signatures
     answer = signatures["serving_default"](images=_picture(9, 12)[None])
     assert answer["labels"].dtype == tf.int32
-    png = signatures["encoded"](encoded_images=tf.constant([_encode(_picture(9, 12), "PNG")]))["label_png"]
+    png = signatures["encoded"](encoded_images=tf.constant([_encode(_picture(9, 12), "PNG")]))["label_png_bytes"]
     np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(png.numpy()[0]))), answer["labels"][0])
 
 
