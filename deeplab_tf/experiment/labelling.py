@@ -16,6 +16,7 @@ from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.crf_choice import with_crf_inside
 from deeplab_tf.experiment.network import crf_of
 from deeplab_tf.experiment.segmenters import load_segmenter
+from deeplab_tf.extras import needed
 from deeplab_tf.inference.label_files import LabelFiles
 
 SETTINGS = "pipeline.json"
@@ -86,10 +87,7 @@ def label_pictures(
 
 
 def _beam():
-    try:
-        import apache_beam
-    except ImportError as error:
-        raise UserError("Apache Beam, which runs pipelines, is not installed; give pip install 'deeplab_tf[beam]'.") from error
+    apache_beam = needed("apache_beam", "beam", "a pipeline")
     from deeplab_tf.serving import beam
 
     return apache_beam, beam
