@@ -13,7 +13,7 @@ import logging
 from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.experiment.flags import config_of_network, crf_as_evaluated, define_network, own_crf, quiet_logs, require, run
+from deeplab_tf.experiment.flags import config_of_network, crf_as_evaluated, define_network, given_crf, quiet_logs, require, run
 from deeplab_tf.experiment.settings import CRF_STAGE
 
 
@@ -37,7 +37,7 @@ def main(flags, arguments):
     from deeplab_tf.experiment.labelling import label_pictures
 
     done = label_pictures(
-        config, flags.workdir, source, out, saved_model=flags.saved_model, own_crf=own_crf(flags), column=flags.column,
+        config, flags.workdir, source, out, saved_model=flags.saved_model, crf_given=given_crf(flags), column=flags.column,
         write=flags.write, threads=flags.threads, beam_options=[f"--runner={flags.runner}", *arguments],
     )  # fmt: skip
     print(f"{done.pictures:,} pictures have results: {out}")
