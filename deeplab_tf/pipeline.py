@@ -2,7 +2,7 @@
 
 --input is a pattern ("pictures/*.jpg", "gs://bucket/**.jpg"), or a .txt, .tfrecord or .parquet of paths. In place of --workdir:
 --weights=FILE --model=NAME --dataset=NAME, or --saved_model=DIR. FOLDER gets files named as predict names them, shares.csv
-with the areas, and failed.csv with what could not be read and why; the same command again does what is missing.
+with the areas, and failed.csv with what could not be read and why; the same command again does what is missing, or has changed.
 
 Beam's own options stand behind --: `… --runner=FlinkRunner -- --flink_master=HOST:8081`, or on this machine with two
 processes `… --threads=1 -- --direct_num_workers=2 --direct_running_mode=multi_processing`.

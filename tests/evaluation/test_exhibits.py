@@ -98,12 +98,13 @@ def test_what_was_collected_of_parts_is_that_of_the_whole_set(crf, tmp_path):
     tally = Tally(SPEC, True, None)
     whole, merged, parts = Exhibits(SPEC, crf, 6), Exhibits(SPEC, None, 6), [Exhibits(SPEC, crf, 6) for _ in range(3)]
     for k in range(14):
-        image, label, scores = disc((40, 60), 25 if k in (3, 9, 10) else 2 + k // 2 % 5, seed=k)  # pairs of pictures have one rank
-        forgotten = np.zeros_like(label) if k in (3, 9, 10) else label
+        forgotten = k in (3, 9, 10)
+        image, label, scores = disc((40, 60), 25 if forgotten else 2 + k // 2 % 5, seed=k)  # pairs of pictures have one rank
+        shown = np.zeros_like(label) if forgotten else label
         before, after = scores.argmax(2), crf(image, scores).argmax(2) if k % 4 else 1 - label
-        tally.add(f"p{k}", k, forgotten, before, after)
+        tally.add(f"p{k}", k, shown, before, after)
         for exhibits in (whole, parts[k % 3]):
-            exhibits.add(f"p{k}", k, image, forgotten, scores, before, after)
+            exhibits.add(f"p{k}", k, image, shown, scores, before, after)
     for part in (parts[2], parts[0], parts[1]):
         merged.add_state(json.loads(json.dumps(part.state())))
     pages = []
