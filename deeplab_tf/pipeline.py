@@ -2,7 +2,7 @@
 
 --input is a pattern ("pictures/*.jpg", "gs://bucket/**.jpg"), or a .txt, .tfrecord or .parquet of paths. In place of --workdir:
 --weights=FILE --model=NAME --dataset=NAME, or --saved_model=DIR. FOLDER gets files named as predict names them, shares.csv
-with the areas, and failed.csv with what could not be read and why; the same command again does what is missing.
+with the areas, and failed.csv with what could not be read and why; the same command again does what is missing, or has changed.
 
 Beam's own options stand behind --: `… --runner=FlinkRunner -- --flink_master=HOST:8081`, or on this machine with two
 processes `… --threads=1 -- --direct_num_workers=2 --direct_running_mode=multi_processing`.
@@ -13,7 +13,7 @@ import logging
 from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.experiment.flags import config_of_network, crf_as_evaluated, define_network, own_crf, quiet_logs, require, run
+from deeplab_tf.experiment.flags import config_of_network, crf_as_evaluated, define_network, given_crf, quiet_logs, require, run
 from deeplab_tf.experiment.settings import CRF_STAGE
 
 
@@ -37,7 +37,7 @@ def main(flags, arguments):
     from deeplab_tf.experiment.labelling import label_pictures
 
     done = label_pictures(
-        config, flags.workdir, source, out, saved_model=flags.saved_model, own_crf=own_crf(flags), column=flags.column,
+        config, flags.workdir, source, out, saved_model=flags.saved_model, crf_given=given_crf(flags), column=flags.column,
         write=flags.write, threads=flags.threads, beam_options=[f"--runner={flags.runner}", *arguments],
     )  # fmt: skip
     print(f"{done.pictures:,} pictures have results: {out}")

@@ -19,7 +19,7 @@ import sys
 from absl import flags as absl_flags
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.experiment.flags import config_of_network, crf_as_evaluated, define_network, own_crf, quiet_logs, require, run
+from deeplab_tf.experiment.flags import config_of_network, crf_as_evaluated, define_network, given_crf, quiet_logs, require, run
 from deeplab_tf.experiment.settings import CRF_STAGE
 
 
@@ -42,8 +42,8 @@ def main(flags, arguments):
     from deeplab_tf.experiment.predicting import predict
 
     outcome = predict(
-        config, flags.workdir, arguments, out, saved_model=flags.saved_model, own_crf=own_crf(flags), recursive=flags.recursive,
-        write=flags.write, label_ids=flags.label_ids, overwrite=flags.overwrite,
+        config, flags.workdir, arguments, out, saved_model=flags.saved_model, crf_given=given_crf(flags),
+        recursive=flags.recursive, write=flags.write, label_ids=flags.label_ids, overwrite=flags.overwrite,
     )  # fmt: skip
     done = f"; {outcome.skipped:,} pictures were done before" if outcome.skipped else ""
     print(f"{outcome.pictures:,} pictures{done}: {out}")

@@ -7,6 +7,8 @@ machine alone unless --host says otherwise. Needs gradio (pip install 'deeplab_t
 
 from __future__ import annotations
 
+import sys
+
 from absl import flags as absl_flags
 
 from deeplab_tf.experiment.crf_choice import crf_params_of, with_crf_inside
@@ -15,7 +17,7 @@ from deeplab_tf.experiment.flags import (
     config_of_network,
     crf_as_evaluated,
     define_network,
-    own_crf,
+    given_crf,
     quiet_logs,
     run,
 )
@@ -44,8 +46,9 @@ def main(flags, arguments):
 
     limits = Limits(flags.max_megabytes, flags.max_megapixels, flags.max_frames, flags.queue, flags.kept_gib)
     networks = [load_segmenter(config, flags.workdir, flags.saved_model)] if named else []
-    if own_crf(flags):
-        config = with_crf_inside(config, networks[0].about)
+    if flags.saved_model:
+        config, why = with_crf_inside(config, networks[0].about, given_crf(flags))
+        print(why, file=sys.stderr)
     serve(networks, crf_params_of(config), config.eval.crf, limits=limits, host=flags.host, port=flags.port)
 
 

@@ -14,7 +14,7 @@ DOORS = sorted(path.stem for path in ROOT.glob("*.py") if "__main__" in path.rea
 LIGHT = ["deeplab_tf", "deeplab_tf.experiment.config", "deeplab_tf.experiment.flags", "deeplab_tf.experiment.run_folder",
          "deeplab_tf.experiment.recipes", "deeplab_tf.datasets.specs", "deeplab_tf.datasets.samples", "deeplab_tf.crf.params",
          "deeplab_tf.metrics.confusion_matrix", "deeplab_tf.models.zoo", *(f"deeplab_tf.{door}" for door in DOORS)]
-GROUND = {"errors", "keras_objects", "locks", "published", "submodules", "whole_files"}
+GROUND = {"errors", "extras", "keras_objects", "locks", "published", "submodules", "whole_files"}
 ALLOWED = {  # folder -> parts of the package that it may import beside itself and the ground; no arrow runs back up
     "layers": set(),
     "metrics": set(),

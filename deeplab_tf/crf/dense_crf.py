@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -146,12 +146,12 @@ class DenseCRF:
         for w1 in w1_values:
             yield solve(dataclasses.replace(self.params, w1=w1))
 
-    def prepared(self, image: np.ndarray, probs: np.ndarray) -> Callable[[CrfParams], np.ndarray]:
-        """The result of calling it as a function of parameters whose sigmas and normalisation are this object's, with the
-        lattices built once."""
+    def prepared(self, image: np.ndarray, probs: np.ndarray) -> Callable[..., Any]:
+        """The result of calling it as a function of parameters whose sigmas and normalisation are this object's, and of
+        `iterations_trace`, with the lattices built once."""
         image, probs = _checked(image, probs, "probs", self.compatibility)
         solve = self._solver(image)
-        return lambda params: solve(probs, True, params, False)
+        return lambda params, iterations_trace=False: solve(probs, True, params, iterations_trace)
 
     def with_params(self, params: CrfParams) -> "DenseCRF":
         """The same with other parameters; the two share the native engine's memory."""

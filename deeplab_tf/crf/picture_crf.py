@@ -1,11 +1,15 @@
 """`PictureCrf`: the CRF of one picture under parameters that change, as a page with sliders or a search asks for it."""
 
+import dataclasses
 import functools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.crf.params import CrfParams
+
+TRACE_MEMORY = 2**30  # bytes of all iterations of a picture, above which each is run by itself
 
 
 class PictureCrf:
@@ -36,7 +40,23 @@ class PictureCrf:
         Raises:
             ValueError: as `DenseCRF` raises it.
         """
-        return self._prepared(params.sigma_alpha, params.sigma_beta, params.sigma_gamma, params.normalization)(params)
+        return self._solve(params)(params)
+
+    def labels_after(self, params: CrfParams, iterations: Sequence[int]) -> Iterator[np.ndarray]:
+        """The likeliest classes, integer [height, width], after each of so many iterations; `params` says all else.
+
+        Raises:
+            ValueError: as `DenseCRF` raises it.
+        """
+        longest = dataclasses.replace(params, iterations=max(iterations))
+        if 2 * (longest.iterations + 1) * self.probs.nbytes <= TRACE_MEMORY:
+            _, trace = self._solve(longest)(longest, iterations_trace=True)
+            yield from (trace.beliefs[step].argmax(axis=-1) for step in iterations)
+        else:
+            yield from (self(dataclasses.replace(params, iterations=step)).argmax(axis=-1) for step in iterations)
+
+    def _solve(self, params: CrfParams):
+        return self._prepared(params.sigma_alpha, params.sigma_beta, params.sigma_gamma, params.normalization)
 
     def _prepare(self, sigma_alpha: float, sigma_beta: float, sigma_gamma: float, normalization: str):
         widths = CrfParams(sigma_alpha=sigma_alpha, sigma_beta=sigma_beta, sigma_gamma=sigma_gamma, normalization=normalization)

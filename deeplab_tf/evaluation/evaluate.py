@@ -180,8 +180,8 @@ def evaluate_scores(
 def merge(
     spec, out_dir: str | os.PathLike, *, warnings: Sequence[str] = (), origin: Mapping[str, object] | None = None
 ) -> dict:
-    """The result of a set from its shards in out_dir/shards: the same figures, to the last bit, as of one run. The report is
-    without pictures.
+    """The result of a set from its shards in out_dir/shards: the same figures, to the last bit, as of one run, and
+    the same pictures in the report.
 
     Args:
       spec, out_dir, warnings, origin: as `evaluate` takes them.
@@ -195,7 +195,11 @@ def merge(
     if about["classes"] != list(spec.class_names):
         raise UserError(f"--merge: the shards in {out_dir} are of other classes than {spec.name}; make them again.")
     tally, seconds = tally_of(spec, parts), sum(part.about["seconds"] for part in parts)
-    return _write_results(out_dir, tally, Exhibits(spec, None, 0), about["settings"], warnings, dict(origin or {}), seconds)
+    exhibits = Exhibits(spec, None, about.get("gallery") or 0)
+    for part in parts:
+        if part.exhibits:
+            exhibits.add_state(part.exhibits)
+    return _write_results(out_dir, tally, exhibits, about["settings"], warnings, dict(origin or {}), seconds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,7 +222,7 @@ class _Run:
     def __call__(self, examples, scores_of, labels: PictureCache | None, progress: bool) -> dict:
         start, total = time.monotonic(), count_examples(examples)
         tally = Tally(self.spec, self.crf is not None, self.trimap, self.ignored)
-        exhibits = Exhibits(self.spec, self.crf, 0 if self.shard else self.gallery)
+        exhibits = Exhibits(self.spec, self.crf, self.gallery)
         first, step = (self.shard[0] - 1, self.shard[1]) if self.shard else (0, 1)
         scored = ((example, scores_of(example)) for example in read_examples(examples))
         refined = refine_beside(scored, self._refine(labels), self.crf_workers)
@@ -226,13 +230,14 @@ class _Run:
             logging_redirect_tqdm(),  # log lines go above the bar
             tqdm.tqdm(refined, total=total, disable=not progress, unit="picture", dynamic_ncols=True) as bar,
         ):
-            for place, (example, scores, before, after) in enumerate(bar):
+            for number, (example, scores, before, after) in enumerate(bar):
                 instances = None if self.instances is None else self.instances(example.id)
+                place = first + step * number
                 try:
-                    tally.add(example.id, first + step * place, example.label, before, after, instances)
+                    tally.add(example.id, place, example.label, before, after, instances)
                 except ValueError as error:
                     raise UserError(f"{example.id}: {error}.") from error
-                exhibits.add(example.id, example.image, example.label, scores, before, after)
+                exhibits.add(example.id, place, example.image, example.label, scores, before, after)
                 bar.set_postfix(tally.running(), refresh=False)
         if not tally.images:
             raise UserError(
@@ -240,8 +245,8 @@ class _Run:
             )
         settings, seconds = self._settings(), time.monotonic() - start
         if self.shard:
-            about = {"shard": list(self.shard), "settings": settings, "seconds": seconds}
-            save_part(shard_path(self.out_dir, self.shard), tally, about)
+            about = {"shard": list(self.shard), "settings": settings, "seconds": seconds, "gallery": self.gallery}
+            save_part(shard_path(self.out_dir, self.shard), tally, about, exhibits.state())
             return _result(tally, settings, self.warnings, seconds)
         return _write_results(self.out_dir, tally, exhibits, settings, self.warnings, self.origin, seconds)
 

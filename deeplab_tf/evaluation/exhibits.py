@@ -15,12 +15,13 @@ from deeplab_tf.pages.curves import read_curves
 from deeplab_tf.pages.gallery import Gallery
 from deeplab_tf.pages.label_errors import LabelErrors
 from deeplab_tf.pages.report import Intervals, Report
+from deeplab_tf.pages.strips import Strip
 
 _LABEL_ERRORS = 8  # regions, where there are pictures at all
 
 
 class Exhibits:
-    """Collects them while an evaluation runs.
+    """Collects them while an evaluation runs, or from what others collected of its parts.
 
     Args:
       spec: a DatasetSpec.
@@ -29,29 +30,49 @@ class Exhibits:
     """
 
     def __init__(self, spec, crf: Callable | None, gallery: int):
-        self._spec, self._with_crf = spec, crf is not None
+        self._spec = spec
         self._gallery = Gallery(spec.palette, gallery, spec.ignore_label)
         self._label_errors = LabelErrors(spec.palette, min(gallery, _LABEL_ERRORS), spec.ignore_label)
         steps = gallery and isinstance(crf, DenseCRF)
         self._strips = CrfStrips(crf, spec.class_names, spec.ignore_label) if steps else None
+        self._added: list = []  # rows of strips
 
     def add(
-        self, id: str, image: np.ndarray, label: np.ndarray, probabilities: np.ndarray, before: np.ndarray,
+        self, id: str, place: int, image: np.ndarray, label: np.ndarray, probabilities: np.ndarray, before: np.ndarray,
         after: np.ndarray | None,
     ) -> None:  # fmt: skip
         """Looks at one picture.
 
         Args:
-          id: name of the picture.
+          id: name of the picture; `place`: its number in the set.
           image: uint8 [height, width, 3] RGB.
           label: integer [height, width] true ids.
           probabilities: float [height, width, K] of the network.
           before, after: integer [height, width] predicted ids without and with the CRF (None: no CRF).
         """
-        self._gallery.offer(id, image, label, before, after)
-        self._label_errors.offer(id, image, label, probabilities)
+        self._gallery.offer(id, image, label, before, after, place=place)
+        self._label_errors.offer(id, image, label, probabilities, place)
         if self._strips is not None:
-            self._strips.offer(id, image, label, before, after, probabilities)
+            self._strips.offer(id, image, label, before, after, probabilities, place)
+
+    def state(self) -> dict:
+        """What `add_state` takes, bounded by the size of the gallery; JSON-able."""
+        strips = [[*row, vars(strip)] for *row, strip in self._strip_rows()]
+        return {"gallery": self._gallery.state(), "label_errors": self._label_errors.state(), "strips": strips}
+
+    def add_state(self, state: Mapping) -> None:
+        """Adds what was collected of another part of the set: the whole is that of one evaluation."""
+        self._gallery.add_state(state["gallery"])
+        self._label_errors.add_state(state["label_errors"])
+        self._added += [(*row, Strip(**strip)) for *row, strip in state["strips"]]
+
+    def _strip_rows(self) -> list:
+        """The first of its kind among all (`CrfStrips.rows`)."""
+        first: dict = {}
+        found = self._added + (self._strips.rows() if self._strips is not None else [])
+        for row in sorted(found, key=lambda row: (row[0], -row[1], row[2])):
+            first.setdefault(row[0], row)
+        return list(first.values())
 
     def write(
         self,
@@ -78,7 +99,7 @@ class Exhibits:
         Raises:
           UserError: the folder or the disk refuses.
         """
-        names = ("before CRF", "after CRF") if self._with_crf else ("prediction",)
+        names = ("before CRF", "after CRF") if tally.after else ("prediction",)
         Report(
             title=title,
             class_names=self._spec.class_names,
@@ -92,7 +113,7 @@ class Exhibits:
             trimaps=_present(names, tally.trimap_before, tally.trimap_after),
             training=read_curves(log_file) if log_file else (),
             label_errors=self._label_errors.found(),
-            strips=self._strips.strips() if self._strips is not None else (),
+            strips=[strip for *_, strip in self._strip_rows()],
             commands=commands,
             flags=flags,
         ).write(path)

@@ -27,9 +27,10 @@ class Part:
 
     Attributes:
       path: of the file.
-      about: data set, class names, ignored classes, trimap, shard [i, n], settings, warnings and seconds.
+      about: data set, class names, ignored classes, trimap, shard [i, n], settings, seconds, and of a shard the gallery's size.
       ids, places: of the pictures, and their numbers in the set.
       stages: "before" and perhaps "after" -> the arrays of `Stage.state`.
+      exhibits: of a shard, `Exhibits.state`; else None.
     """
 
     path: pathlib.Path
@@ -37,6 +38,7 @@ class Part:
     ids: tuple[str, ...]
     places: tuple[int, ...]
     stages: dict[str, dict[str, np.ndarray]]
+    exhibits: dict | None = None
 
     def counts(self, stage: str, ignore_label: int) -> ConfusionMatrix:
         """The confusion matrix of a stage."""
@@ -57,13 +59,15 @@ def shard_path(out_dir: str | os.PathLike, shard: tuple[int, int]) -> pathlib.Pa
     return pathlib.Path(out_dir) / "shards" / f"{shard[0]}-of-{shard[1]}.npz"
 
 
-def save_part(path: str | os.PathLike, tally: Tally, about: dict) -> None:
-    """Writes the counts, whole or not at all; UserError where the disk refuses."""
+def save_part(path: str | os.PathLike, tally: Tally, about: dict, exhibits: dict | None = None) -> None:
+    """Writes the counts, and what a report shows beside them, whole or not at all; UserError where the disk refuses."""
     path, stream = pathlib.Path(path), io.BytesIO()
     arrays = {f"{stage}/{name}": array for stage, counts in tally.stages.items() for name, array in counts.state().items()}
     facts = {"dataset": tally.spec.name, "classes": list(tally.spec.class_names), "ignored": list(tally.ignored),
              "trimap": tally.trimap} | about  # fmt: skip
     arrays |= {"about": np.array(json.dumps(facts)), "ids": np.array(tally.ids), "places": np.array(tally.places)}
+    if exhibits is not None:
+        arrays["exhibits"] = np.frombuffer(json.dumps(exhibits).encode(), np.uint8)
     np.savez_compressed(stream, **arrays)
     make_folder(path.parent)
     with replacing(path) as partial:
@@ -82,6 +86,7 @@ def load_part(path: str | os.PathLike) -> Part:
             arrays = {name: file[name] for name in file.files}
         about = json.loads(str(arrays.pop("about")))
         ids, places = arrays.pop("ids").tolist(), arrays.pop("places").tolist()
+        exhibits = json.loads(arrays.pop("exhibits").tobytes()) if "exhibits" in arrays else None
     except FileNotFoundError:
         raise UserError(f"{path}: is not there; evaluate first.") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -90,7 +95,7 @@ def load_part(path: str | os.PathLike) -> Part:
     for name, array in arrays.items():
         stage, _, what = name.partition("/")
         stages.setdefault(stage, {})[what] = array
-    return Part(path, about, tuple(ids), tuple(places), stages)
+    return Part(path, about, tuple(ids), tuple(places), stages, exhibits)
 
 
 def load_shards(out_dir: str | os.PathLike) -> list[Part]:
@@ -108,8 +113,8 @@ def load_shards(out_dir: str | os.PathLike) -> list[Part]:
         if part.about["shard"][1] != count:
             raise UserError(f"--merge: {part.path.name} and {parts[0].path.name} overlap, expected shards of one division; "
                             "remove those of the other.")
-        changed = [name for name in ("dataset", "classes", "ignored", "trimap", "settings")
-                   if part.about[name] != parts[0].about[name]]
+        changed = [name for name in ("dataset", "classes", "ignored", "trimap", "settings", "gallery")
+                   if part.about.get(name) != parts[0].about.get(name)]
         if changed:
             raise UserError(f"--merge: {part.path.name} and {parts[0].path.name} differ in {', '.join(changed)}, expected "
                             "shards of one evaluation; make one of them again.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from deeplab_tf.crf.params import CrfParams, get_preset, load_preset
 from deeplab_tf.experiment.config import ExperimentConfig
@@ -57,11 +57,25 @@ def with_crf_as_evaluated(config: ExperimentConfig, workdir: str | os.PathLike) 
     return config.replace(crf=use), why
 
 
-def with_crf_inside(config: ExperimentConfig, about: Mapping) -> ExperimentConfig:
-    """The config with the CRF that an exported network (`Segmenter.about`) carries; unchanged where it says nothing of one."""
+def with_crf_inside(config: ExperimentConfig, about: Mapping, given: Collection[str] = ()) -> tuple[ExperimentConfig, str]:
+    """The config with the CRF that an exported network carries, and a line that says which it is.
+
+    Args:
+      config: what `given` names is taken from here, and what the network says nothing of.
+      about: of the network, `Segmenter.about`.
+      given: settings of the CRF that the user gave; one of them, and the CRF is applied unless it is --nocrf. A preset takes
+        the place of all parameters.
+    """
     metadata = about.get("metadata", {})
-    if "crf" not in metadata:
-        return config
-    if metadata["crf"] is None:
-        return config.replace(crf=False)
-    return config.replace(**{f"crf_{name}": value for name, value in metadata["crf"].items()})
+    params = metadata.get("crf_params") or metadata.get("crf") or {}
+    own = {} if "crf_preset" in given else {f"crf_{name}": value for name, value in params.items()}
+    taken = {name: value for name, value in own.items() if name not in given}
+    config = config.replace(**taken)
+    if not given and "crf" in metadata:
+        config = config.replace(crf=metadata["crf"] is not None)
+    if not config.eval.crf:
+        why = "--nocrf says" if "crf" in given else "the network was exported without; --crf applies it"
+        return config, f"the CRF is left out, as {why}"
+    whose = "exported with the network" if taken and taken == own else (
+        "of the flags, the others exported with the network" if taken else "of the flags, or the defaults")
+    return config, f"the CRF is applied with the parameters {whose}: {crf_params_of(config)}"

@@ -89,13 +89,15 @@ def _spread(named: Sequence) -> list[np.ndarray]:
 def _metadata(trained: TrainedNetwork, workdir) -> dict:
     """Where the network comes from and what belongs behind it."""
     config = trained.config
+    crf = dataclasses.asdict(crf_params_of(config))
     return {
         "checkpoint": trained.source.name,
         "model": config.model.model,
         "dataset": trained.spec.name,
         "train_split": config.data.train_split if workdir else None,
         "warnings": list(trained.warnings),
-        "crf": dataclasses.asdict(crf_params_of(config)) if config.eval.crf else None,
+        "crf": crf if config.eval.crf else None,
+        "crf_params": crf,
         "config": config.to_flagfile().splitlines(),
     }
 

@@ -245,9 +245,9 @@ def crf_as_evaluated(flags: absl_flags.FlagValues, config: ExperimentConfig) -> 
     return config
 
 
-def own_crf(flags: absl_flags.FlagValues) -> bool:
-    """Whether the CRF is that which an exported network carries: no flag says another."""
-    return bool(flags.saved_model) and not any(flags[name].present for name in CRF_STAGE if name != "crf_workers")
+def given_crf(flags: absl_flags.FlagValues) -> list[str]:
+    """The settings of the CRF that flags give; they win over what an exported network carries."""
+    return [name for name in CRF_STAGE if name != "crf_workers" and flags[name].present]
 
 
 def require(flags: absl_flags.FlagValues, name: str):

@@ -6,9 +6,10 @@ import csv
 import functools
 import io
 import json
+import logging
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from deeplab_tf.errors import UserError
@@ -16,9 +17,12 @@ from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.crf_choice import with_crf_inside
 from deeplab_tf.experiment.network import crf_of
 from deeplab_tf.experiment.segmenters import load_segmenter
+from deeplab_tf.extras import needed
 from deeplab_tf.inference.label_files import LabelFiles
 
 SETTINGS = "pipeline.json"
+
+_log = logging.getLogger(__name__)
 
 
 class Labelled(NamedTuple):
@@ -35,7 +39,7 @@ def label_pictures(
     out: str,
     *,
     saved_model: str | None = None,
-    own_crf: bool = False,
+    crf_given: Collection[str] = (),
     column: str = "uri",
     write: Sequence[str] = ("palette", "overlay"),
     threads: int | None = None,
@@ -44,7 +48,7 @@ def label_pictures(
     """Runs the pipeline of `serving.beam` to its end.
 
     Args:
-      config, workdir, saved_model, own_crf: as `predict` takes them.
+      config, workdir, saved_model, crf_given: as `predict` takes them.
       source, column: as `serving.beam_pictures.pictures_of` takes them.
       out: folder of the results, a path or URI; a folder of other settings is refused.
       write: names among `label_files.OUTPUTS`, "labels" or "palette" among them.
@@ -70,8 +74,9 @@ def label_pictures(
     load = functools.partial(load_segmenter, config, None if workdir is None else os.path.abspath(workdir),
                              saved_model and os.path.abspath(saved_model))
     network = load()  # here too, so that what is wrong with it is told before any work
-    if own_crf:
-        config = with_crf_inside(config, network.about)
+    if saved_model:
+        config, why = with_crf_inside(config, network.about, crf_given)
+        _log.info("%s", why)
     crf = crf_of(config)
     files = LabelFiles(network.class_names, network.palette, write=tuple(write))
     transform = serving.LabelPictures(serving.SegmenterHandler(load, threads=threads), out, files, crf)
@@ -86,10 +91,7 @@ def label_pictures(
 
 
 def _beam():
-    try:
-        import apache_beam
-    except ImportError as error:
-        raise UserError("Apache Beam, which runs pipelines, is not installed; give pip install 'deeplab_tf[beam]'.") from error
+    apache_beam = needed("apache_beam", "beam", "a pipeline")
     from deeplab_tf.serving import beam
 
     return apache_beam, beam

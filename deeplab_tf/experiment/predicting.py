@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from deeplab_tf import locks
 from deeplab_tf.errors import UserError
@@ -16,6 +17,8 @@ from deeplab_tf.inference import picture_files, predictions
 from deeplab_tf.inference.label_files import LabelFiles
 from deeplab_tf.whole_files import check_writable
 
+_log = logging.getLogger(__name__)
+
 
 def predict(
     config: ExperimentConfig,
@@ -24,7 +27,7 @@ def predict(
     out_dir: str | os.PathLike,
     *,
     saved_model: str | os.PathLike | None = None,
-    own_crf: bool = False,
+    crf_given: Collection[str] = (),
     recursive: bool = False,
     write: Sequence[str] = ("palette", "overlay"),
     label_ids: bool = False,
@@ -39,7 +42,8 @@ def predict(
       named: files, folders, patterns, lists.
       out_dir: see `predictions.predict_pictures`.
       saved_model: an exported network, of any format, that takes the network's place.
-      own_crf: take the CRF that the exported network was told to have behind it, in place of the config's.
+      crf_given: settings of the CRF that are taken from the config where an exported network carries others; see
+        `crf_choice.with_crf_inside`.
       recursive: look into the folders below a folder too.
       write: names among `label_files.OUTPUTS`.
       label_ids: write the data set's own ids instead of 0 to classes - 1.
@@ -52,8 +56,9 @@ def predict(
     if saved_model and label_ids:
         raise UserError("--label_ids: an exported network knows its class ids only, expected a run or a weights file instead.")
     network = load_segmenter(config, workdir, saved_model)
-    if own_crf:
-        config = with_crf_inside(config, network.about)
+    if saved_model:
+        config, why = with_crf_inside(config, network.about, crf_given)
+        _log.info("%s", why)
     ids = network.ids if label_ids else None
     files, out_dir = LabelFiles(network.class_names, network.palette, ids, write), pathlib.Path(out_dir)
     check_writable(out_dir, "--out")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from deeplab_tf.datasets.colors import color_table
 from deeplab_tf.errors import UserError
@@ -19,6 +20,8 @@ from deeplab_tf.inference import annotation_files as annotations
 from deeplab_tf.inference.picture_files import is_video
 from deeplab_tf.pages.pictures import overlay
 from deeplab_tf.whole_files import make_folder, replacing
+
+_CHECKSUM = "picture md5"  # keyword of a PNG's text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Prediction:
       probabilities: float32 [height, width, K]; None where no file needs them.
       name: the picture's file with the sub-folders that results keep.
       source: its path as seen from the folder of its results.
+      checksum: of its file; where it is given, label maps carry it, see `checksum_in`.
     """
 
     image: np.ndarray
@@ -38,6 +42,7 @@ class Prediction:
     probabilities: np.ndarray | None = None
     name: str = ""
     source: str = ""
+    checksum: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,13 +180,26 @@ def _encoded(picture: Image.Image, kind: str, **options) -> bytes:
 
 
 def _labels(files: LabelFiles, prediction: Prediction) -> bytes:
-    return _encoded(Image.fromarray(files.values(prediction)), "PNG")
+    return _encoded(Image.fromarray(files.values(prediction)), "PNG", pnginfo=_origin(prediction))
 
 
 def _palette(files: LabelFiles, prediction: Prediction) -> bytes:
     label_map = Image.fromarray(files.values(prediction), "P")
     label_map.putpalette(files.colors.tobytes())
-    return _encoded(label_map, "PNG")
+    return _encoded(label_map, "PNG", pnginfo=_origin(prediction))
+
+
+def _origin(prediction: Prediction) -> PngInfo | None:
+    if prediction.checksum is None:
+        return None
+    facts = PngInfo()
+    facts.add_text(_CHECKSUM, prediction.checksum)
+    return facts
+
+
+def checksum_in(label_map: Image.Image) -> str | None:
+    """The checksum of the picture whose label map it is; None where it carries none."""
+    return label_map.info.get(_CHECKSUM)
 
 
 def _overlay(files: LabelFiles, prediction: Prediction) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import glob
+import hashlib
 import os
 import pathlib
 from collections.abc import Iterable
@@ -159,3 +160,12 @@ def _decoded(picture: Image.Image) -> np.ndarray:
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         picture = Image.alpha_composite(white, layer)
     return np.asarray(picture.convert("RGB"))
+
+
+def checksum(path: str | os.PathLike) -> str | None:
+    """Of the file's contents; None where it cannot be read. A result belongs to the picture that has it."""
+    try:
+        with open(path, "rb") as content:
+            return hashlib.file_digest(content, "md5").hexdigest()
+    except OSError:
+        return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -18,7 +17,7 @@ from deeplab_tf.crf.stage import refine_stream
 from deeplab_tf.errors import UserError
 from deeplab_tf.inference import video
 from deeplab_tf.inference.label_files import Done, LabelFiles, Prediction, shares
-from deeplab_tf.inference.picture_files import PictureFile, read_upright
+from deeplab_tf.inference.picture_files import PictureFile, checksum, read_upright
 from deeplab_tf.whole_files import check_writable, make_folder, replacing, unwritable
 
 LOG = "predict.jsonl"
@@ -197,11 +196,11 @@ class _Log:
     def is_done(self, picture: PictureFile, paths: Sequence[pathlib.Path]) -> bool:
         """Whether an earlier run wrote the files of these very contents."""
         line = self.lines.get(picture.name)
-        return bool(line) and all(path.exists() for path in paths) and line["checksum"] == _checksum(picture.path)
+        return bool(line) and all(path.exists() for path in paths) and line["checksum"] == checksum(picture.path)
 
     def done(self, picture: PictureFile, size: tuple[int, int], found: dict[str, float]) -> None:
         """A line for a picture whose files are written."""
-        line = {"name": picture.name, "picture": str(picture.path), "checksum": _checksum(picture.path),
+        line = {"name": picture.name, "picture": str(picture.path), "checksum": checksum(picture.path),
                 "height": size[0], "width": size[1], "shares": found}  # fmt: skip
         try:
             with open(self.path, "a", encoding="utf-8") as log:
@@ -214,14 +213,6 @@ class _Log:
     def done_of(self, picture: PictureFile) -> Done:
         line = self.lines[picture.name]
         return Done(picture.name, picture.file_name, line["height"], line["width"], line["shares"])
-
-
-def _checksum(path: pathlib.Path) -> str | None:
-    try:
-        with open(path, "rb") as content:
-            return hashlib.file_digest(content, "md5").hexdigest()
-    except OSError:
-        return None
 
 
 def _check_targets(pictures, out_dir, files: LabelFiles, log: _Log, overwrite: bool) -> None:

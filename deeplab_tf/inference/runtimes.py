@@ -5,7 +5,6 @@ An artefact is a file or a folder, told by its name or by what lies in it, and c
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pathlib
@@ -15,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from deeplab_tf.errors import UserError
+from deeplab_tf.extras import needed
 
 ABOUT_FILE = "assets.extra/deeplab_tf.json"
 """In the folder of a SavedModel."""
@@ -60,20 +60,6 @@ def open_artefact(path: str | os.PathLike) -> tuple[dict, Run]:
         raise UserError(f"{path}: cannot be loaded as {kind} ({reason}); export it again.") from error
 
 
-def needed(module: str, extra: str):
-    """Imports a module that an extra of this package brings.
-
-    Raises:
-      UserError: it is not installed.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        missing = module.partition(".")[0]
-        raise UserError(f'{missing} is not installed, which the format {extra} needs; run `pip install "deeplab_tf[{extra}]"`.'
-                        ) from error  # fmt: skip
-
-
 class ServedModel:
     """The `Run` of a SavedModel.
 
@@ -99,13 +85,14 @@ def _saved_model(path: pathlib.Path) -> tuple[str, Run]:
 
 
 def _onnx(path: pathlib.Path) -> tuple[str, Run]:
-    session = needed("onnxruntime", "onnx").InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+    onnxruntime = needed("onnxruntime", "onnx", "the format onnx")
+    session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
     about = session.get_modelmeta().custom_metadata_map.get(ABOUT_KEY, "")
     return about, lambda images: session.run(["probabilities"], {"images": images})[0]
 
 
 def _litert(path: pathlib.Path) -> tuple[str, Run]:
-    interpreter = needed("ai_edge_litert.interpreter", "litert")
+    interpreter = needed("ai_edge_litert.interpreter", "litert", "the format litert")
     with zipfile.ZipFile(path) as archive:
         about = archive.read(ABOUT_NAME).decode()
     run = interpreter.Interpreter(os.fspath(path), num_threads=os.cpu_count()).get_signature_runner("serving_default")
@@ -113,7 +100,7 @@ def _litert(path: pathlib.Path) -> tuple[str, Run]:
 
 
 def _openvino(path: pathlib.Path) -> tuple[str, Run]:
-    openvino = needed("openvino", "openvino")
+    openvino = needed("openvino", "openvino", "the format openvino")
     text = (path / ABOUT_NAME).read_text(encoding="utf-8")
     # Where the processor has bfloat16, OpenVINO takes it unasked.
     hint = {"bfloat16": "bf16"}.get(json.loads(text)["precision"], "f32")

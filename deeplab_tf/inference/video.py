@@ -13,6 +13,7 @@ import tqdm
 
 from deeplab_tf.crf.stage import refine_stream
 from deeplab_tf.errors import UserError
+from deeplab_tf.extras import needed
 from deeplab_tf.inference.label_files import LabelFiles, shares
 from deeplab_tf.pages.pictures import overlay
 from deeplab_tf.whole_files import make_folder, replacing
@@ -43,7 +44,7 @@ def label_video(
     Raises:
       UserError: PyAV is not installed, or the file holds no video that it decodes to the end.
     """
-    av = _pyav()
+    av = needed("av", "video", "a video")
     video_file, table_file = paths(folder, name)
     make_folder(video_file.parent)
     table, total, count = io.StringIO(), dict.fromkeys(files.class_names, 0.0), 0
@@ -70,14 +71,6 @@ def label_video(
     except (av.FFmpegError, IndexError) as error:
         raise UserError(f"{path}: cannot be read as a video ({' '.join(str(error).split())}); convert it to MP4.") from error
     return *image.shape[:2], {one: value / count for one, value in total.items()}
-
-
-def _pyav():
-    try:
-        import av
-    except ImportError as error:
-        raise UserError("PyAV, which reads videos, is not installed; give pip install 'deeplab_tf[video]'.") from error
-    return av
 
 
 def _stream_like(target, stream, rate):

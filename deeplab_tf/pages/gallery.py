@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from deeplab_tf.datasets.colors import color_table
 from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from deeplab_tf.pages.pictures import label_map, photograph
+from deeplab_tf.pages.ranking import Top
 
 _BUDGET = 6_500_000  # bytes of all pictures, so that the page stays under 8 MB
 _LEAST = 32_000  # bytes that a picture and its maps need to be worth looking at
@@ -54,7 +54,8 @@ class GalleryItem:
 
 class Gallery:
     """Pictures for a report: the worst, the best, those that changed most between the first and the last result, and for
-    the rest a random sample of the set.
+    the rest a random sample of the set. Which ones does not depend on the order in which they come, nor on the parts in which
+    the set is judged.
 
     Args:
       palette: RGB by class id, K rows.
@@ -74,11 +75,11 @@ class Gallery:
         changed = int(self.size * changes) // 2
         extremes = (self.size - 2 * changed) // 3
         sizes = {"worst": extremes, "best": extremes, "gained most": changed, "lost most": changed}
-        self._groups = {name: _Top(size) for name, size in sizes.items()}
-        self._sample: list[GalleryItem] = []
-        self._random = np.random.default_rng(0)
+        self._groups = {name: Top(size) for name, size in sizes.items()} | {"sample": Top(self.size)}
 
-    def offer(self, id: str, image: np.ndarray, label: np.ndarray, *predictions: np.ndarray | None) -> None:
+    def offer(
+        self, id: str, image: np.ndarray, label: np.ndarray, *predictions: np.ndarray | None, place: int | None = None
+    ) -> None:
         """Keeps the picture if it belongs into the report as far as is known.
 
         Args:
@@ -86,34 +87,34 @@ class Gallery:
           image: uint8 [height, width, 3] RGB.
           label: integer [height, width] true ids.
           predictions: integer [height, width] predicted ids by result, the same number for every picture; None: no such result.
+          place: number of the picture in the set; None: the next.
         """
+        place = self.seen if place is None else place
+        self.seen += 1
         predictions = [ids for ids in predictions if ids is not None]
         counts = [self._count(label, ids) for ids in predictions]
         first, last = counts[0].mean_iou(), counts[-1].mean_iou()
         ranks = {"worst": -last, "best": last, "gained most": last - first, "lost most": first - last}
+        ranks["sample"] = _lot(place)
         entered = [
             name for name, rank in ranks.items()
-            if not np.isnan(rank) and (rank > 0 or name in ("worst", "best")) and self._groups[name].admits(rank)
+            if not np.isnan(rank) and (rank > 0 or name in ("worst", "best")) and self._groups[name].admits(rank, place)
         ]  # fmt: skip
-        place = self._place_in_sample()
-        self.seen += 1
-        if not entered and place is None:
+        if not entered:
             return
-        item = self._item(id, image, label, predictions, counts)
+        item = self._item(id, place, image, label, predictions, counts)
         for name in entered:
-            self._groups[name].add(ranks[name], item)
-        if place is not None:
-            self._sample[place : place + 1] = [item]
+            self._groups[name].add(ranks[name], place, entry=item)
 
     def items(self) -> list[tuple[GalleryItem, list[str]]]:
         """The pictures in the order of the set, each with the reasons for which it is shown; as many as there is room for."""
         reasons: dict[int, tuple[GalleryItem, list[str]]] = {}
         for name, group in self._groups.items():
-            for item in group.items():
-                reasons.setdefault(item.order, (item, []))[1].append(name)
-        for place in np.random.default_rng(0).permutation(len(self._sample)):
-            if len(reasons) < self.size:
-                reasons.setdefault(self._sample[place].order, (self._sample[place], ["sample"]))
+            for item in group.entries():
+                if name != "sample":
+                    reasons.setdefault(item.order, (item, []))[1].append(name)
+                elif len(reasons) < self.size:
+                    reasons.setdefault(item.order, (item, [name]))
         return [reasons[order] for order in sorted(reasons)]
 
     def summary(self) -> str:
@@ -126,19 +127,34 @@ class Gallery:
         bound = f" (of {self.asked:,} asked for: more would not fit a page of 8 MB)" if self.asked > self.size else ""
         return f"{len(items):,} of {self.seen:,} pictures are shown{bound}: {', '.join(parts)}."
 
-    def _place_in_sample(self) -> int | None:
-        """Reservoir sampling: every picture of the set is kept with the same probability."""
-        if len(self._sample) < self.size:
-            return len(self._sample)
-        place = int(self._random.integers(self.seen + 1))
-        return place if place < self.size else None
+    def state(self) -> dict:
+        """What `add_state` of a gallery of the same size takes; JSON-able."""
+        rows = {name: group.rows() for name, group in self._groups.items()}
+        items = {item.order: item for group in rows.values() for *_, item in group}
+        return {
+            "seen": self.seen,
+            "items": [vars(item) | {"counts": [one.matrix.tolist() for one in item.counts]} for item in items.values()],
+            "groups": {name: [(rank, item.order) for rank, _, item in group] for name, group in rows.items()},
+        }
+
+    def add_state(self, state: Mapping) -> None:
+        """Adds the gallery of another part of the set."""
+        self.seen += state["seen"]
+        items = {row["order"]: self._of_state(row) for row in state["items"]}
+        for name, rows in state["groups"].items():
+            for rank, place in rows:
+                self._groups[name].add(rank, place, entry=items[place])
+
+    def _of_state(self, row: Mapping) -> GalleryItem:
+        counts = (ConfusionMatrix.from_matrix(matrix, self._ignore_label) for matrix in row["counts"])
+        return GalleryItem(**dict(row) | {"maps": tuple(row["maps"]), "counts": tuple(counts)})
 
     def _count(self, label: np.ndarray, ids: np.ndarray) -> ConfusionMatrix:
         counts = ConfusionMatrix(len(self._palette), self._ignore_label)
         counts.update(label, ids)
         return counts
 
-    def _item(self, id, image, label, predictions, counts) -> GalleryItem:
+    def _item(self, id, place, image, label, predictions, counts) -> GalleryItem:
         errors = error_map(label, predictions[0], predictions[-1], self._ignore_label)
         side, fits = _SIDE, False
         while not fits:
@@ -147,7 +163,7 @@ class Gallery:
             size = sum(map(len, (picture, wrong, *maps)))
             fits = size <= self._bytes or side == _SMALLEST_SIDE
             side = max(int(0.97 * side * (self._bytes / size) ** 0.5), _SMALLEST_SIDE)
-        return GalleryItem(id, self.seen - 1, picture, maps[0], wrong, tuple(maps[1:]), tuple(counts))
+        return GalleryItem(id, place, picture, maps[0], wrong, tuple(maps[1:]), tuple(counts))
 
     def _drawable(self, ids: np.ndarray) -> np.ndarray:
         """uint8: Pillow's palettes hold 256 colours; what lies beyond is drawn as void is."""
@@ -160,6 +176,11 @@ _SAID = {
 }  # fmt: skip
 
 
+def _lot(place: int) -> float:
+    """0..1 by a picture's number: the highest of a set are drawn from it, whatever its parts are."""
+    return float(np.random.default_rng((0, place)).random())
+
+
 def error_map(label: np.ndarray, first: np.ndarray, last: np.ndarray, ignore_label: int = 255) -> np.ndarray:
     """uint8 [height, width]: RIGHT, WRONG, MENDED (wrong in the first result, right in the last), SPOILED (the other way
     round) or NOT_COUNTED; the two results may be one."""
@@ -167,20 +188,3 @@ def error_map(label: np.ndarray, first: np.ndarray, last: np.ndarray, ignore_lab
     errors = np.select([was & now, ~was & now, was & ~now], [RIGHT, MENDED, SPOILED], WRONG)
     return np.where(label == ignore_label, NOT_COUNTED, errors).astype(np.uint8)
 
-
-class _Top:
-    """The members of the highest rank."""
-
-    def __init__(self, size: int):
-        self._size, self._heap = size, []  # (rank, -order, item): the lowest is the first to go, of equals the latest
-
-    def admits(self, rank: float) -> bool:
-        return self._size > 0 and (len(self._heap) < self._size or rank > self._heap[0][0])
-
-    def add(self, rank: float, item: GalleryItem) -> None:
-        heapq.heappush(self._heap, (rank, -item.order, item))
-        if len(self._heap) > self._size:
-            heapq.heappop(self._heap)
-
-    def items(self) -> list[GalleryItem]:
-        return [item for *_, item in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]

@@ -2,6 +2,7 @@
 
 URIs of pictures -> those that are not done -> read -> segment -> CRF -> label files, a table of areas, a table of refusals.
 A result's name follows from the picture's alone, and a file appears whole, so that work done twice or again is the same work.
+The label map, which is written last, carries the checksum of its picture: one that has changed since is done anew.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from PIL import Image
 
 from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.errors import UserError
-from deeplab_tf.inference.label_files import LabelFiles, Prediction, shares
-from deeplab_tf.inference.picture_files import read_upright
+from deeplab_tf.inference.label_files import LabelFiles, Prediction, checksum_in, shares
+from deeplab_tf.inference.picture_files import checksum, read_upright
 from deeplab_tf.serving.beam_pictures import Picture
 from deeplab_tf.serving.segmenter import Segmenter
 
@@ -76,8 +77,8 @@ class SegmenterHandler(ModelHandler):
 class LabelPictures(beam.PTransform):
     """`Picture`s without images -> their files in a folder, shares.csv, and failed.csv with the reasons.
 
-    What is there is not done again. A picture that cannot be read, segmented or refined is a row of failed.csv; a folder that
-    cannot be written ends the pipeline.
+    What is there of the same contents is not done again. A picture that cannot be read, segmented or refined is a row of
+    failed.csv; a folder that cannot be written ends the pipeline.
 
     Args:
       handler: the network.
@@ -123,9 +124,18 @@ def _sort_out(group: tuple[str, Iterable[str]], out: str, files: LabelFiles) -> 
     for uri in uris[1:]:
         reason = f"another picture has the same name and both results would be called {name}; run them apart"
         yield beam.pvalue.TaggedOutput("twice", [uri, reason])
-    there = all(FileSystems.exists(path) for path in _paths(out, name, files))
     picture = Picture(uris[0], name)
-    yield beam.pvalue.TaggedOutput("done", picture) if there else picture
+    yield beam.pvalue.TaggedOutput("done", picture) if _is_done(picture, out, files) else picture
+
+
+def _is_done(picture: Picture, out: str, files: LabelFiles) -> bool:
+    """Whether its files are there and were made of its contents; where it cannot be read, reading it tells why."""
+    if not all(FileSystems.exists(path) for path in _paths(out, picture.name, files)):
+        return False
+    with contextlib.suppress(OSError), _local(picture.uri) as path:  # a damaged label map is an OSError too
+        made_of = checksum_in(_label_map(picture, out, files))
+        return made_of is not None and made_of == checksum(path)
+    return False
 
 
 def _paths(out: str, name: str, files: LabelFiles) -> list[str]:
@@ -135,7 +145,7 @@ def _paths(out: str, name: str, files: LabelFiles) -> list[str]:
 def _read(picture: Picture) -> Picture:
     with _local(picture.uri) as path:
         try:
-            return dataclasses.replace(picture, image=read_upright(path))
+            return dataclasses.replace(picture, image=read_upright(path), checksum=checksum(path))
         except UserError as error:
             raise UserError(str(error).removeprefix(f"{path}: ")) from error
 
@@ -163,8 +173,10 @@ def _write(found: tuple[Picture, np.ndarray], out: str, files: LabelFiles) -> li
     picture, probabilities = found
     labels = probabilities.argmax(axis=-1)
     kept = probabilities if files.needs_probabilities else None
-    contents = files.contents(Prediction(picture.image, labels, kept, posixpath.basename(picture.uri), picture.uri))
-    for path, content in zip(_paths(out, picture.name, files), contents, strict=True):
+    about = posixpath.basename(picture.uri), picture.uri, picture.checksum
+    contents = files.contents(Prediction(picture.image, labels, kept, *about))
+    last = _label_map_path(picture, out, files)
+    for path, content in sorted(zip(_paths(out, picture.name, files), contents, strict=True), key=lambda file: file[0] == last):
         write_whole(path, content)
     return _row(picture.name, labels, files)
 
@@ -178,12 +190,20 @@ def write_whole(path: str, content: bytes) -> None:
 
 
 def _areas_again(picture: Picture, out: str, files: LabelFiles) -> list:
-    ending = next(ending for output, ending in _READABLE.items() if output in files.write)
-    with FileSystems.open(posixpath.join(out, f"{picture.name}{ending}")) as stream:
-        values = np.asarray(Image.open(io.BytesIO(stream.read())))
+    values = np.asarray(_label_map(picture, out, files))
     classes = np.zeros(max(files.ids) + 1, np.int64)
     classes[list(files.ids)] = np.arange(len(files.ids))
     return _row(picture.name, classes[values], files)
+
+
+def _label_map(picture: Picture, out: str, files: LabelFiles) -> Image.Image:
+    with FileSystems.open(_label_map_path(picture, out, files)) as stream:
+        return Image.open(io.BytesIO(stream.read()))
+
+
+def _label_map_path(picture: Picture, out: str, files: LabelFiles) -> str:
+    ending = next(ending for output, ending in _READABLE.items() if output in files.write)
+    return posixpath.join(out, f"{picture.name}{ending}")
 
 
 def _row(name: str, labels: np.ndarray, files: LabelFiles) -> list:

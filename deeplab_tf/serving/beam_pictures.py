@@ -18,12 +18,13 @@ class Picture:
     Attributes:
       uri: where the picture is.
       name: of its results below the folder of results, without an ending.
-      image: uint8 [height, width, 3] RGB, once it is read.
+      image: uint8 [height, width, 3] RGB, once it is read; `checksum`: of its file, likewise.
     """
 
     uri: str
     name: str
     image: np.ndarray | None = None
+    checksum: str | None = None
 
 
 def pictures_of(source: str, column: str = "uri") -> beam.PTransform:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import pathlib
 
 from deeplab_tf.errors import UserError
+from deeplab_tf.extras import check_installed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,5 @@ def check_format(name: str, precision: str | None, calibrated: bool, path: pathl
     if row.suffix and path.suffix != row.suffix:
         raise UserError(f"--out={path}: the format {name} is a file, expected a name that ends in {row.suffix}.")
     for module in row.modules:
-        if importlib.util.find_spec(module) is None:
-            raise UserError(f'{module} is not installed, which the format {name} needs; run `pip install '
-                            f'"deeplab_tf[{row.extra}]"`.')
+        check_installed(module, row.extra, f"the format {name}")
     return row

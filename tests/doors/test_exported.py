@@ -59,14 +59,15 @@ def test_export_and_predict_without_the_crf(weights, voc, tmp_path, name, file):
     assert load_saved_model(tmp_path / file).about["metadata"]["crf"] is None
 
 
-def test_the_crf_that_was_exported_stands_behind_it(weights, voc, tmp_path):
+@pytest.mark.parametrize("exported, asked", [([], []), (["--nocrf"], ["--crf", "--crf_iterations=3"])])
+def test_the_crf_that_was_exported_stands_behind_it(weights, voc, tmp_path, exported, asked):
     path, network = weights
     out, picture = tmp_path / "m.onnx", voc / "JPEGImages" / "a.png"
     strong = ["--crf_w1=9", "--crf_sigma_alpha=40", "--crf_iterations=3"]
-    said = run_door("export", f"--weights={path}", *NETWORK, "--format=onnx", f"--out={out}", *strong)
+    said = run_door("export", f"--weights={path}", *NETWORK, "--format=onnx", f"--out={out}", *strong, *exported)
     assert said.returncode == 0 and f"onnx: {out} (loaded again" in said.stdout, said.stderr[-2000:]
-    said = run_door("predict", f"--saved_model={out}", "--write=labels", f"--out={tmp_path / 'out'}", picture)
-    assert said.returncode == 0, said.stderr[-2000:]
+    said = run_door("predict", f"--saved_model={out}", "--write=labels", f"--out={tmp_path / 'out'}", *asked, picture)
+    assert said.returncode == 0 and "the CRF is applied with the parameters" in said.stderr, said.stderr[-2000:]
     image = read_image(picture)
     probabilities = dl.segment(network, image)
     after = dl.DenseCRF(dl.CrfParams(w1=9, sigma_alpha=40, iterations=3), threads=1)(image, probabilities).argmax(-1)

@@ -59,7 +59,7 @@ def test_large_pictures_are_cut_out_and_void_does_not_count(crf):
     strips.offer("void", image, np.full_like(label, 255), before, after, scores)
     assert strips.strips() == []
     strips.offer("large", image, label, before, after, scores)
-    kept = strips._most["mended"][1]
+    (kept,) = strips._most["mended"].entries()
     assert kept.image.shape == (320, 320, 3) and kept.probabilities.shape == (320, 320, 2)
     assert np.count_nonzero(kept.image > 200) == np.count_nonzero(image > 200)  # the disc is in it, whole
     np.testing.assert_array_equal(kept.probabilities.argmax(2)[kept.image[..., 0] < 100], 0)  # and scores are of the same place
@@ -74,7 +74,7 @@ def test_the_page_has_all_that_was_given(crf, with_crf, tmp_path):
         forgotten = np.zeros_like(label) if k == 2 else label
         before, after = scores.argmax(2), crf(image, scores).argmax(2) if with_crf else None
         tally.add(f"p{k}", k, forgotten, before, after)
-        exhibits.add(f"seq/{k}", image, forgotten, scores, before, after)
+        exhibits.add(f"seq/{k}", k, image, forgotten, scores, before, after)
     log = tmp_path / "train.jsonl"
     log.write_text("".join(json.dumps({"step": s, "loss": 1.0, "learning_rate": 0.1}) + "\n" for s in (1, 2)))
     path = tmp_path / "report.html"
@@ -88,7 +88,27 @@ def test_the_page_has_all_that_was_given(crf, with_crf, tmp_path):
         assert text in page
     assert ('id="strips"' in page) == with_crf == ("after CRF" in page)
     none = Exhibits(SPEC, refine, 0)
-    none.add("seq/0", image, label, scores, before, after)
+    none.add("seq/0", 0, image, label, scores, before, after)
     none.write(path, tally, title="no pictures", figures={}, settings={}, warnings=(), log_file=tmp_path / "not there")
     page = path.read_text()
     assert not any(f'id="{part}"' in page for part in ("pictures", "strips", "label-errors", "training"))
+
+
+def test_what_was_collected_of_parts_is_that_of_the_whole_set(crf, tmp_path):
+    tally = Tally(SPEC, True, None)
+    whole, merged, parts = Exhibits(SPEC, crf, 6), Exhibits(SPEC, None, 6), [Exhibits(SPEC, crf, 6) for _ in range(3)]
+    for k in range(14):
+        forgotten = k in (3, 9, 10)
+        image, label, scores = disc((40, 60), 25 if forgotten else 2 + k // 2 % 5, seed=k)  # pairs of pictures have one rank
+        shown = np.zeros_like(label) if forgotten else label
+        before, after = scores.argmax(2), crf(image, scores).argmax(2) if k % 4 else 1 - label
+        tally.add(f"p{k}", k, shown, before, after)
+        for exhibits in (whole, parts[k % 3]):
+            exhibits.add(f"p{k}", k, image, shown, scores, before, after)
+    for part in (parts[2], parts[0], parts[1]):
+        merged.add_state(json.loads(json.dumps(part.state())))
+    pages = []
+    for name, exhibits in (("whole", whole), ("merged", merged)):
+        exhibits.write(tmp_path / name, tally, title="discs", figures={}, settings={}, warnings=())
+        pages.append((tmp_path / name).read_text())
+    assert pages[0] == pages[1] and all(f'id="{part}"' in pages[0] for part in ("pictures", "strips", "label-errors"))

@@ -1,6 +1,7 @@
 """Shards of an evaluation: they add up to the bits of one run, and those that do not belong together are named."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def figures(result):
 
 
 def test_they_add_up_to_the_same_bits_in_any_order_and_after_a_kill(make_model, tmp_path, monkeypatch):
-    model, options = make_model(), {"trimap": "label_change", "settings": {"split": "val"}}
+    model, options = make_model(), {"trimap": "label_change", "settings": {"split": "val"}, "gallery": 3}
     whole = evaluate(model, SPEC, _examples(), out_dir=tmp_path / "whole", crf=_Swap(), progress=False, **options)
     with pytest.raises(RuntimeError), monkeypatch.context() as patch:  # a shard that dies leaves nothing
         patch.setattr(_Swap, "__call__", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
@@ -33,6 +34,8 @@ def test_they_add_up_to_the_same_bits_in_any_order_and_after_a_kill(make_model, 
     assert not (tmp_path / "parts" / "result.json").exists()
     merged = merge(SPEC, tmp_path / "parts")
     assert figures(merged) == figures(whole) and merged["images"] == 5
+    pages = [re.sub(r"[0-9.]+ s", "", (tmp_path / name / "report.html").read_text()) for name in ("parts", "whole")]
+    assert pages[0] == pages[1] and "after CRF" in pages[0] and 'id="pictures"' in pages[0]
     with np.load(tmp_path / "whole/pictures.npz") as one, np.load(tmp_path / "parts/pictures.npz") as other:
         for name in set(one.files) - {"about"}:
             np.testing.assert_array_equal(one[name], other[name])
@@ -49,8 +52,8 @@ def test_shards_that_miss_overlap_or_differ_are_named(make_model, tmp_path):
     with pytest.raises(UserError, match="2-of-2.npz and 1-of-3.npz overlap|1-of-3.npz and 2-of-2.npz overlap"):
         merge(SPEC, tmp_path)
     (tmp_path / "shards/1-of-3.npz").unlink()
-    part(model, tmp_path, 1, 2, trimap="void")
-    with pytest.raises(UserError, match="2-of-2.npz and 1-of-2.npz differ in trimap"):
+    part(model, tmp_path, 1, 2, trimap="void", gallery=3)
+    with pytest.raises(UserError, match="2-of-2.npz and 1-of-2.npz differ in trimap, gallery"):
         merge(SPEC, tmp_path)
     (tmp_path / "shards/1-of-2.npz").write_bytes((tmp_path / "shards/2-of-2.npz").read_bytes()[:100])
     with pytest.raises(UserError, match="1-of-2.npz: cannot be read"):

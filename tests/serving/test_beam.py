@@ -94,7 +94,7 @@ def test_killed_in_the_middle_and_run_again_by_two_workers(folder, expected):
     first.communicate()
     for half in out.rglob("*.partial"):
         half.unlink()  # what the kill left: no result has its name
-    done = {path: path.stat().st_mtime_ns for path in out.rglob("p*_overlay.jpg")}  # the last file of a picture
+    done = {path: path.stat().st_mtime_ns for path in out.rglob("p*.png")}  # the last file of a picture
     assert 0 < len(done) < GOOD
     second = start(folder, out, "--", "--direct_num_workers=2", "--direct_running_mode=multi_processing")
     said, errors = second.communicate()
@@ -199,6 +199,27 @@ def test_every_refusal_is_a_row_and_the_others_are_done(tmp_path, picture):
     assert (labels == (made["fine"].mean(axis=-1) < 128)).all()
     again, failed = run(pictures[:1], tmp_path / "out", network=no_network)
     assert again == [row for row in areas if row[0] == "fine"] and not failed
+
+
+def test_a_picture_that_changed_is_done_anew_and_no_other(tmp_path, picture):
+    for name in ("same", "changed", "half"):
+        Image.fromarray(picture(6, 7)).save(tmp_path / f"{name}.png")
+    pictures = [Picture(str(tmp_path / f"{name}.png"), name) for name in ("same", "changed", "half", "gone")]
+    Image.fromarray(picture(6, 8)).save(tmp_path / "gone.png")
+    run(pictures, tmp_path / "out")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png")}
+    Image.fromarray(255 - picture(6, 7)).save(tmp_path / "changed.png")
+    (tmp_path / "out" / "half_labels.png").write_bytes((tmp_path / "out" / "half_labels.png").read_bytes()[:40])
+    (tmp_path / "gone.png").unlink()
+    areas, failed = run(pictures, tmp_path / "out")
+    labels = {name: np.asarray(Image.open(tmp_path / "out" / f"{name}_labels.png")) for name in ("same", "changed", "half")}
+    assert (labels["changed"] != labels["same"]).mean() > 0.9 and (labels["half"] == labels["same"]).all()
+    assert sorted(row[0] for row in areas) == ["changed", "half", "same"]
+    assert failed == {str(tmp_path / "gone.png"): "no such file; correct the path."}
+    again = {path.name: path.stat().st_mtime_ns == before[path] for path in before}
+    assert again == {"same_labels.png": True, "gone_labels.png": True, "changed_labels.png": False, "half_labels.png": False}
+    unchanged, _ = run(pictures[:3], tmp_path / "out", network=no_network)  # nothing to segment
+    assert sorted(unchanged) == sorted(areas)
 
 
 def test_records_parquet_lists_and_patterns_name_the_same_pictures(tmp_path, picture):

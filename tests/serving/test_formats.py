@@ -1,5 +1,6 @@
 """Networks in every format, by the program that runs it, against `segment`; and what a converter would get wrong."""
 
+import importlib.util
 import json
 import pathlib
 import re
@@ -251,8 +252,8 @@ def test_what_cannot_be_asked_is_a_sentence(tmp_path, name, path, precision, cal
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_extra_says_how_to_get_it(tmp_path, monkeypatch, name):
     missing = FORMATS[name].modules[-1]
-    find = formats.importlib.util.find_spec
-    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda module: None if module == missing else find(module))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None if module == missing else find(module))
     with pytest.raises(UserError, match=rf'{missing} is not installed.*pip install "deeplab_tf\[{name}\]"'):
         formats.check_format(name, None, False, tmp_path / FILES[name])
 

@@ -20,10 +20,14 @@ from PIL import Image
 pytest.importorskip("gradio", reason="the package gradio is not installed: no page")
 psutil = pytest.importorskip("psutil", reason="the package psutil is not installed")
 
+from deeplab_tf.crf import picture_crf  # noqa: E402
 from deeplab_tf.crf.dense_crf import DenseCRF  # noqa: E402
 from deeplab_tf.crf.params import CrfParams, load_preset  # noqa: E402
 from deeplab_tf.crf.picture_crf import PictureCrf  # noqa: E402
 from deeplab_tf.datasets.miniature import render  # noqa: E402
+from deeplab_tf.serving.segmenter import Segmenter  # noqa: E402
+from deeplab_tf.serving.web.desk import Desk  # noqa: E402
+from deeplab_tf.serving.web.limits import Limits  # noqa: E402
 
 QUEUE = 4
 CRF = [4, 67, 3, 3, 1, 10, "symmetric"]  # the sliders in their order
@@ -243,3 +247,26 @@ def test_a_kept_lattice_gives_the_bits_of_a_new_one(picture):
     for change in ({}, {"w1": 9}, {"iterations": 2}, {"sigma_beta": 8}, {"w2": 0}, {}, {"normalization": "after"}):
         params = CrfParams(**change)
         assert np.array_equal(kept(params), crf.with_params(params)(image, probs)), change
+
+
+@pytest.mark.parametrize("memory", [picture_crf.TRACE_MEMORY, 0])
+def test_the_iterations_are_one_run_where_they_fit_the_memory(picture, monkeypatch, memory):
+    image, probs = picture(30, 41), np.random.default_rng(1).dirichlet(np.ones(5), (30, 41)).astype(np.float32)
+    monkeypatch.setattr(picture_crf, "TRACE_MEMORY", memory)
+    runs, solver = [], DenseCRF._solver
+
+    def counted(self, image):
+        solve = solver(self, image)
+        return lambda *request: runs.append(request[2].iterations) or solve(*request)
+
+    monkeypatch.setattr(DenseCRF, "_solver", counted)
+    colors = tuple((50 * k, 0, 0) for k in range(5))
+    network = Segmenter("net", [f"class {k}" for k in range(5)], colors, lambda image: probs)
+    desk, params = Desk([network], Limits()), CrfParams(iterations=7)
+    monkeypatch.setattr("deeplab_tf.serving.web.desk.read_picture", lambda path, limits: image)
+    shown = desk.show(["a.png"], "a.png", "net", True, params, "iterations", "the picture", 0.5)
+    assert runs == ([7] if memory else [0, 1, 2, 5, 7])
+    assert [f"after {step} iteration" in shown.strip for step in (0, 1, 2, 5, 7, 10)] == [True] * 5 + [False]
+    answer = desk.answer(["a.png"], "a.png", "net")
+    for labels, step in zip(answer.labels_after(params, (0, 3, 7)), (0, 3, 7), strict=True):
+        assert np.array_equal(labels, answer(CrfParams(iterations=step)).argmax(axis=-1))

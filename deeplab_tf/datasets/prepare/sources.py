@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from deeplab_tf.errors import UserError
+from deeplab_tf.extras import needed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +79,9 @@ def read_mat(path: str) -> dict:
     Raises:
       UserError: scipy is not installed, or the file cannot be read.
     """
+    scipy_io = needed("scipy.io", "prepare", f"reading {path}")
     try:
-        import scipy.io
-    except ImportError as error:
-        raise UserError(f"{path}: reading .mat files needs scipy; run `pip install deeplab_tf[prepare]`.") from error
-    try:
-        return scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False)
+        return scipy_io.loadmat(path, squeeze_me=True, struct_as_record=False)
     except Exception as error:  # scipy raises whatever a broken file makes it trip over
         raise UserError(f"{path}: cannot be read as a MATLAB file ({error}); get it again.") from error
 

@@ -71,14 +71,18 @@ class Desk:
         answer = self.answer(uploads, picture, network)
         colors = color_table(chosen.palette)
         found = answer.labels
-        after = answer(params) if refine else None
-        refined = None if after is None else after.argmax(axis=-1)
+        maps: dict[int, np.ndarray] = {}  # by iteration
+        if view == VIEWS[2]:
+            steps = views.steps_of(params)
+            maps = dict(zip(steps, answer.labels_after(params, steps), strict=True))
+        after = answer(params) if refine and not maps else None
+        refined = None if not refine else maps[params.iterations] if after is None else after.argmax(axis=-1)
         labels = found if refined is None else refined
         pair, strip = None, ""
         if view == VIEWS[1]:
             strip = views.score_maps(chosen, answer.probs if after is None else after)
         elif view == VIEWS[2]:
-            strip = views.iterations(chosen, answer, params, colors, strength)
+            strip = views.iterations(answer.image, maps, colors, strength)
         else:
             left = answer.image if before == BEFORES[0] else views.painted(answer.image, found, colors, strength)
             pair = left, views.painted(answer.image, labels, colors, strength)

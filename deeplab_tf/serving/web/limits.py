@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from deeplab_tf.errors import UserError
+from deeplab_tf.extras import needed
 from deeplab_tf.inference.picture_files import is_video, read_upright
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
@@ -69,11 +70,7 @@ def check_video(path: str | os.PathLike, limits: Limits) -> None:
     """
     path = pathlib.Path(path)
     _check_bytes(path, limits)
-    try:
-        import av
-    except ImportError as error:
-        raise UserError("Videos are not taken here, as PyAV is not installed; give pip install 'deeplab_tf[video]' and start "
-                        "the page again.") from error
+    av = needed("av", "video", "a video")
     try:
         with av.open(str(path)) as source:
             stream = source.streams.video[0]

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from deeplab_tf.crf.params import NORMALIZATIONS, PRESETS, CrfParams
 from deeplab_tf.errors import UserError
+from deeplab_tf.extras import needed
 from deeplab_tf.inference.label_files import LabelFiles, Prediction, shares
 from deeplab_tf.serving.segmenter import Segmenter
 from deeplab_tf.serving.web import example
@@ -74,11 +75,7 @@ def serve(
 def _gradio(folder: str):
     """gradio, which takes these settings from the environment only, and some at import."""
     os.environ.update(GRADIO_TEMP_DIR=folder, GRADIO_ANALYTICS_ENABLED="False")
-    try:
-        import gradio
-    except ImportError as error:
-        raise UserError(f"gradio, which makes the page, is missing ({error}); give pip install 'deeplab_tf[web]'.") from error
-    return gradio
+    return needed("gradio", "web", "the page")
 
 
 def _free_port(host: str) -> int:

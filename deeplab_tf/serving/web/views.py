@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
 
 from deeplab_tf.crf.params import CrfParams, preset_text
-from deeplab_tf.crf.picture_crf import PictureCrf
 from deeplab_tf.inference.label_files import LabelFiles, Prediction, shares
 from deeplab_tf.pages.pictures import label_map, photograph
 from deeplab_tf.pages.rendering import render
@@ -48,12 +48,16 @@ def score_maps(network: Segmenter, probs: np.ndarray) -> str:
     return render("web_strip.html", figures=maps, note="Dark is 0, yellow is 1.")
 
 
-def iterations(network: Segmenter, answer: PictureCrf, params: CrfParams, colors: np.ndarray, strength: float) -> str:
-    """The label map after 0, 1, 2, 5, 10 iterations and the last, as the sliders say."""
+def steps_of(params: CrfParams) -> list[int]:
+    """The iterations that are shown: 0, 1, 2, 5, 10 and the last."""
+    return [*(step for step in _STEPS if step < params.iterations), params.iterations]
+
+
+def iterations(image: np.ndarray, maps: Mapping[int, np.ndarray], colors: np.ndarray, strength: float) -> str:
+    """The label maps after so many iterations."""
     figures = []
-    for step in sorted({*(step for step in _STEPS if step < params.iterations), params.iterations}):
-        labels = answer(dataclasses.replace(params, iterations=step)).argmax(axis=-1)
-        picture = painted(answer.image, labels, colors, strength)
+    for step, labels in maps.items():
+        picture = painted(image, labels, colors, strength)
         figures.append((f"after {step} iteration{'s' * (step != 1)}", photograph(picture, _SIDE)))
     return render("web_strip.html", figures=figures, note="")
 
