@@ -19,7 +19,7 @@ from deeplab_tf.errors import UserError
 from deeplab_tf.inference.tiles import Tiles
 
 GIB = 2**30
-_PROCESS = 0.75 * GIB  # TensorFlow itself, measured
+_PROCESS = 0.85 * GIB  # TensorFlow and what it keeps from one tile to the next, measured
 _SHARE = 0.5  # of the machine's memory that is taken where no limit is stated
 _WIDEST = 8192  # pixels of a tile
 _SIDE = 257  # pixels, at which layers are measured: 2^8 + 1
@@ -71,8 +71,9 @@ class Footprint:
         return self.fixed(size) + self.pixel * height * width
 
     def fixed(self, size: tuple[int, int]) -> float:
-        """Bytes of the process, the weights, the picture and its labels."""
-        return _PROCESS + self.weights + 4 * size[0] * size[1]
+        """Bytes of the process, the weights as they are kept and in the convolutions' order, the picture, twice while it is
+        decoded, and its labels."""
+        return _PROCESS + 2 * self.weights + (2 * 3 + 1) * size[0] * size[1]
 
     def needs_tiles(self, size: tuple[int, int], limit: float | None) -> bool:
         """Whether the whole picture exceeds a limit in GiB; None for `machine_limit()`."""
