@@ -91,7 +91,8 @@ def _figure_5(runs: Runs) -> Figure:
     class_index = int(choosing.ranked(gain[place])[-1])
     id, image, label = run.picture(place)
     probabilities = run.probabilities(id, image)
-    part = window(run.labels("after", id, image) != probabilities.argmax(axis=-1))
+    changed = run.labels("after", id, image) != probabilities.argmax(axis=-1)
+    part = window(changed if changed.any() else np.ones_like(changed))
     name = run.spec.class_names[class_index]
     return Figure(
         5, "Score and belief maps by mean-field iteration",
@@ -149,12 +150,13 @@ def _figure_10(runs: Runs) -> Figure:
         raise _LeftOut(f"needs a run evaluated with --trimap=void or label_change (--{', --'.join(NAMES)})")
     key = next(key for key in runs if NAMES[key] in curves)
     run, definition = runs[key], runs[key].part.about["trimap"]
+    if any(runs[key].part.about["trimap"] not in (definition, None) for key in runs):
+        raise _LeftOut("needs runs that were evaluated with the same --trimap")
     place = choosing.extremes(run.picture_iou(run.stages[-1]))["median"]
     id, image, label = run.picture(place)
-    named = {name: None for name in curves}
     return Figure(
         10, "Mean IoU round the boundaries", boundaries.trimap_sheet(run.spec, image, label, definition),
-        f"{_told(runs, named)}; thin: before the CRF, strong: after it. Bands are by {_band(definition)}. Above, {id}: the "
+        f"{_told(runs, curves)}; thin: before the CRF, strong: after it. Bands are by {_band(definition)}. Above, {id}: the "
         f"picture of the median mean IoU by {NAMES[key]}.",
         boundaries.trimap_chart(curves),
     )  # fmt: skip
@@ -183,7 +185,7 @@ def _shown(run: JudgedRun, place: int, why: str, columns: Mapping[str, tuple[Jud
     return Shown(id, why, image, label, predictions)
 
 
-def _told(runs: Runs, names: Mapping) -> str:
+def _told(runs: Runs, names: Collection[str]) -> str:
     return "; ".join(f"{NAMES[key]}: {run.name}" for key, run in runs.items() if NAMES[key] in names)
 
 

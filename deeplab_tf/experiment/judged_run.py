@@ -40,13 +40,15 @@ class JudgedRun:
       spec: the label table; `part`: the counts of the evaluation; `crf`: the DenseCRF it judged, None where it had none.
 
     Raises:
-      UserError: no run, or no evaluation of it.
+      UserError: no run, no evaluation of it, or one without a pixel that counts.
     """
 
     def __init__(self, workdir: str | os.PathLike, split: str | None = None, data_dir: str | None = None):
         folder = evaluated_folder(workdir, split)
         self._workdir, self._split = pathlib.Path(workdir), folder.name
         self.part, self.spec = load_part(folder / PICTURES), load_spec(workdir)
+        if not self.part.stages["before"]["matrix"].any():
+            raise UserError(f"{folder}: every pixel that was judged is void, so there is no figure to draw; look at the masks.")
         self._config = _as_evaluated(load_config(workdir), self.part.about["settings"], "after" in self.part.stages)
         if data_dir is not None:
             self._config = self._config.replace(data_dir=data_dir)

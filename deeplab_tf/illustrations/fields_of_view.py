@@ -11,8 +11,8 @@ from deeplab_tf.pages.sheets import Cell, Row, sheet
 
 STRIDE = 8  # pixels of the picture between two scores, at the output stride that the rates are quoted for
 _SIDE, _FINE = 448, 3  # pixels of the picture that is seen; drawn this much larger, then reduced
-_COLORS = ((220, 38, 38), (22, 163, 74), (37, 99, 235), (147, 51, 234))
-_CENTER = (249, 115, 22)  # the paper's orange
+COLORS = ((220, 38, 38), (22, 163, 74), (37, 99, 235), (147, 51, 234))
+CENTER = (249, 115, 22)  # the paper's orange
 _NETWORKS = {"LargeFOV": "vgg16_largefov", "ASPP-S": "vgg16_aspp_s", "ASPP-L": "vgg16_aspp_l"}
 
 
@@ -31,12 +31,12 @@ def figure_4(image: np.ndarray, source: str) -> Figure:
     """The branches of LargeFOV, ASPP-S and ASPP-L over a picture, uint8 [height, width, 3]."""
     cells, said = [], []
     for name, preset in ((name, get_preset(row)) for name, row in _NETWORKS.items()):
-        cells.append(Cell(_drawing(image, preset.kernel_size, preset.rates)))
+        cells.append(Cell(drawing(image, preset.kernel_size, preset.rates)))
         fields = [field_of_view(preset.kernel_size, rate) for rate in preset.rates]
         said.append(f"{name}: rates {_listed(preset.rates)}, fields of {_listed(fields)} pixels")
     longest = max((get_preset(row).rates for row in _NETWORKS.values()), key=len)
     branches = [f"branch {k + 1}" for k in range(len(longest))]
-    legend = [("scored pixel", _CENTER), *zip(branches, _COLORS, strict=False)]
+    legend = [("scored pixel", CENTER), *zip(branches, COLORS, strict=False)]
     return Figure(
         4, "Fields of view", sheet([Row(cells)], tuple(_NETWORKS), legend),
         "What the kernel of each branch reads to score the orange pixel, to scale at output stride 8: squares are its taps, "
@@ -49,7 +49,7 @@ def _listed(numbers) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _drawing(image: np.ndarray, kernel_size: int, rates: tuple[int, ...]) -> np.ndarray:
+def drawing(image: np.ndarray, kernel_size: int, rates: tuple[int, ...]) -> np.ndarray:
     """uint8 [448, 448, 3]: the widest branch first, so that none hides another."""
     side = min(image.shape[:2])
     top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
@@ -57,7 +57,7 @@ def _drawing(image: np.ndarray, kernel_size: int, rates: tuple[int, ...]) -> np.
     square = square.resize((_SIDE * _FINE,) * 2, Image.Resampling.BICUBIC)
     square = Image.blend(square, Image.new("RGB", square.size, (255, 255, 255)), 0.4)
     draw, middle = ImageDraw.Draw(square), _SIDE / 2
-    for rate, color in sorted(zip(rates, _COLORS, strict=False), reverse=True):
+    for rate, color in sorted(zip(rates, COLORS, strict=False), reverse=True):
         half = field_of_view(kernel_size, rate) / 2
         draw.rectangle([_FINE * (middle - half), _FINE * (middle - half), _FINE * (middle + half), _FINE * (middle + half)],
                        outline=color, width=2 * _FINE)
@@ -65,7 +65,7 @@ def _drawing(image: np.ndarray, kernel_size: int, rates: tuple[int, ...]) -> np.
         for y in offsets:
             for x in offsets:
                 _tap(draw, middle + x, middle + y, color)
-    _tap(draw, middle, middle, _CENTER)
+    _tap(draw, middle, middle, CENTER)
     return np.asarray(square.reduce(_FINE))
 
 

@@ -8,7 +8,7 @@ from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.crf.strip import trace_strip
 from deeplab_tf.pages.sheets import Cell, Row, sheet
 
-ITERATIONS = (0, 1, 2, 10)  # Fig. 5's
+ITERATIONS = (0, 1, 2, 10)  # Fig. 5's; of a CRF with fewer the last
 
 
 def mean_field_sheet(crf: DenseCRF, image: np.ndarray, truth: np.ndarray, probabilities: np.ndarray, class_index: int):
@@ -25,7 +25,7 @@ def mean_field_sheet(crf: DenseCRF, image: np.ndarray, truth: np.ndarray, probab
       uint8 [height, 1000, 3].
     """
     _, trace = crf(image, probabilities, iterations_trace=True)
-    shown = [n for n in ITERATIONS if n < len(trace.scores)]
+    shown = sorted({min(n, len(trace.scores) - 1) for n in ITERATIONS})
     maps = [np.hsplit(row, len(shown)) for row in np.vsplit(trace_strip(trace, class_index, shown), 2)]
     where = np.repeat(np.where(truth, 255, 0).astype(np.uint8)[..., None], 3, axis=-1)
     rows = [Row([Cell(image), *map(Cell, maps[0])], "score"), Row([Cell(where, sharp=True), *map(Cell, maps[1])], "belief")]

@@ -97,7 +97,7 @@ def figure_3(image: np.ndarray, source: str) -> Figure:
         3, "Atrous convolution in 2-D", sheet(rows, ("input", "kernel", "responses", f"a part, {_ENLARGED} x")),
         f"The picture is {source}, in grey; the kernel a vertical derivative of a Gaussian, 7 x 7 taps, which at rate 2 span "
         "13 x 13 pixels. Red: brighter below, blue: darker below, the strongest 1 % in full colour, white: zero; grey: nothing "
-        "is computed there, at 3 of 4 places. Where (a) has a response, (b) has the same. The part is where they are strongest.",
+        "is computed there, at 3 of 4 places. Where (a) has a response, (b) has the same. The part is round the strongest.",
     )  # fmt: skip
 
 
