@@ -23,7 +23,7 @@ from deeplab_tf.pages.figures import Figure, write_figures
 
 NAMES = {"largefov": "LargeFOV", "aspp_s": "ASPP-S", "aspp_l": "ASPP-L", "resnet": "ResNet"}
 _STAGE = {"before": "before CRF", "after": "after CRF"}
-_FAILURES = 3  # rows of Fig. 14
+_FAILURES = ("lowest", "second lowest", "third lowest")  # rows of Fig. 14
 _SCORES = "Below each map the mean IoU of the picture."
 Runs = Mapping[str, JudgedRun]
 
@@ -164,9 +164,9 @@ def _figure_10(runs: Runs) -> Figure:
 
 def _figure_14(runs: Runs) -> Figure:
     run = _best(runs)
-    places = choosing.worst(run.picture_iou("after"), _FAILURES)
-    shown = [_shown(run, place, f"rank {k + 1} from below", {_STAGE[stage]: (run, stage) for stage in _STAGE})
-             for k, place in enumerate(places)]  # fmt: skip
+    places = choosing.worst(run.picture_iou("after"), len(_FAILURES))
+    shown = [_shown(run, place, why, {_STAGE[stage]: (run, stage) for stage in _STAGE})
+             for why, place in zip(_FAILURES, places, strict=False)]  # fmt: skip
     return Figure(
         14, "Failures", rows_of(run.spec, shown), f"{run.name}. The pictures of the lowest mean IoU after the CRF. {_SCORES}"
     )

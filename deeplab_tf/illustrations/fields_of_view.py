@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -50,21 +52,19 @@ def _listed(numbers) -> str:
 
 
 def drawing(image: np.ndarray, kernel_size: int, rates: tuple[int, ...]) -> np.ndarray:
-    """uint8 [448, 448, 3]: the widest branch first, so that none hides another."""
+    """uint8 [448, 448, 3]: a frame for each branch, and its taps over them: the frame of one lies on taps of the next."""
     side = min(image.shape[:2])
     top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
     square = Image.fromarray(image[top : top + side, left : left + side]).convert("L").convert("RGB")
     square = square.resize((_SIDE * _FINE,) * 2, Image.Resampling.BICUBIC)
     square = Image.blend(square, Image.new("RGB", square.size, (255, 255, 255)), 0.4)
-    draw, middle = ImageDraw.Draw(square), _SIDE / 2
-    for rate, color in sorted(zip(rates, COLORS, strict=False), reverse=True):
-        half = field_of_view(kernel_size, rate) / 2
-        draw.rectangle([_FINE * (middle - half), _FINE * (middle - half), _FINE * (middle + half), _FINE * (middle + half)],
-                       outline=color, width=2 * _FINE)
-        offsets = tap_offsets(kernel_size, rate)
-        for y in offsets:
-            for x in offsets:
-                _tap(draw, middle + x, middle + y, color)
+    draw, middle, branches = ImageDraw.Draw(square), _SIDE / 2, list(zip(rates, COLORS, strict=False))
+    for rate, color in branches:
+        low, high = (_FINE * (middle + sign * field_of_view(kernel_size, rate) / 2) for sign in (-1, 1))
+        draw.rectangle((low, low, high, high), outline=color, width=2 * _FINE)
+    for rate, color in branches:
+        for y, x in itertools.product(tap_offsets(kernel_size, rate), repeat=2):
+            _tap(draw, middle + x, middle + y, color)
     _tap(draw, middle, middle, CENTER)
     return np.asarray(square.reduce(_FINE))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from deeplab_tf.pages.pictures import overlay
 from deeplab_tf.pages.sheets import Cell, Row, sheet
 
 _CLEAR = (240, 242, 246)  # void
+_PALE = 128  # of black
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,12 +56,14 @@ def label_colors(spec: DatasetSpec) -> np.ndarray:
 
 
 def painted(image: np.ndarray, ids: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """The classes over the picture in grey, so that its own colours do not mix with theirs."""
+    """The classes over the picture in pale grey, so that its own colours do not mix with theirs."""
     grey = np.repeat(image.mean(axis=-1, keepdims=True), 3, axis=-1)
-    return overlay((128 + grey / 2).astype(np.uint8), ids, colors)
+    return overlay((_PALE + grey / 2).astype(np.uint8), ids, colors)
 
 
-def legend_of(spec: DatasetSpec, ids) -> list[tuple[str, tuple[int, int, int]]]:
-    """(name, colour as `painted` has it at most) of the classes among `ids`, and void where it is among them."""
-    named = [(spec.class_names[k], tuple(spec.palette[k])) for k in range(spec.num_classes) if k in ids]
-    return named + ([("void", _CLEAR)] if spec.ignore_label in ids else [])
+def legend_of(spec: DatasetSpec, ids: Collection[int]) -> list[tuple[str, tuple[int, int, int]]]:
+    """(name, colour as `painted` has it over a middle grey) of the classes among `ids`, and of void where it is there."""
+    named = {k: name for k, name in (*enumerate(spec.class_names), (spec.ignore_label, "void")) if k in ids}
+    middle = np.full((1, len(named), 3), 128, np.uint8)
+    swatches = painted(middle, np.array([list(named)]), label_colors(spec))[0].tolist()
+    return [(name, tuple(color)) for name, color in zip(named.values(), swatches, strict=True)]
