@@ -15,6 +15,7 @@ from absl import flags as absl_flags
 from PIL import Image
 
 import deeplab_tf
+from tests.doors_forked import run_door
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -71,6 +72,17 @@ def test_the_sheet_of_scenes_is_todays(tmp_path):
         read_through(DOCS / "scenes.md", {})
     kept, made = (np.asarray(Image.open(folder / "scenes.jpg"), np.float32) for folder in (DOCS, tmp_path))
     assert kept.shape == made.shape and abs(kept - made).mean() < 1  # of 255: another JPEG encoder, no other scenes
+
+
+def test_the_figures_are_todays(tmp_path):
+    done = run_door("figures", "--only=2,3,4", f"--out={tmp_path}")
+    assert done.returncode == 0 and "figures 2, 3, 4: " in done.stdout, done.stderr[-2000:]
+    kept = sorted((DOCS / "pictures").glob("figure_*.png"))
+    assert [path.name for path in kept] == ["figure_2.png", "figure_3.png", "figure_4.png"]
+    for path in kept:
+        ours, made = (np.asarray(Image.open(one).convert("RGB"), np.float32) for one in (path, tmp_path / path.name))
+        assert ours.shape == made.shape and abs(ours - made).mean() < 1  # of 255: another Pillow, no other figure
+        assert path.stat().st_size < 150_000
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

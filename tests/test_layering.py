@@ -25,10 +25,12 @@ ALLOWED = {  # folder -> parts of the package that it may import beside itself a
     "pages": {"metrics", "datasets"},
     "refining": {"crf", "weights", "metrics"},
     "inference": {"layers", "models", "datasets", "crf", "pages"},
+    "illustrations": {"layers", "models", "datasets", "crf", "metrics", "pages"},
     "evaluation": {"layers", "models", "datasets", "weights", "crf", "metrics", "inference", "pages"},
     "serving": {"layers", "models", "datasets", "inference", "crf", "pages"},
     "training": {"layers", "models", "datasets", "weights", "crf", "metrics", "pages"},
-    "experiment": {"models", "datasets", "weights", "crf", "inference", "pages", "training", "evaluation", "serving"},
+    "experiment": {"models", "datasets", "weights", "crf", "inference", "pages", "training", "evaluation", "serving",
+                   "illustrations"},
 }
 
 

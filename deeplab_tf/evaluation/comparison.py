@@ -8,7 +8,7 @@ import numpy as np
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.intervals import Draws, draw, drawn_iou, interval, mean_over_classes
-from deeplab_tf.evaluation.parts import Part
+from deeplab_tf.evaluation.parts import Part, iou_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,15 +60,15 @@ def compare(one: Part, other: Part) -> Comparison:
     Raises:
       UserError: they are of different data sets, label tables, pictures or masks.
     """
-    _refuse_others(one, other)
+    refuse_others(one, other)
     stage = "after" if "after" in one.stages and "after" in other.stages else "before"
     counts = [part.stages[stage]["classes"] for part in (one, other)]
     ignored = one.about["ignored"]
     draws = draw(one.ids, one.about["dataset"])
     drawn = [drawn_iou(draws, each, ignored) for each in counts]
     difference = mean_over_classes(drawn[1]) - mean_over_classes(drawn[0])
-    ious = np.stack([_iou(each.sum(axis=0), ignored) for each in counts])
-    alone = [mean_over_classes(_iou(each.transpose(1, 0, 2), ignored)) for each in counts]
+    ious = np.stack([iou_of(each.sum(axis=0), ignored) for each in counts])
+    alone = [mean_over_classes(part.picture_iou(stage)) for part in (one, other)]
     change = np.nan_to_num(np.abs(alone[1] - alone[0]))
     order = np.argsort(-change, kind="stable")
     return Comparison(
@@ -78,16 +78,8 @@ def compare(one: Part, other: Part) -> Comparison:
     )  # fmt: skip
 
 
-def _iou(counts: np.ndarray, ignored) -> np.ndarray:
-    """[..., K] of counts [3, ..., K]."""
-    right, true, predicted = counts.astype(np.float64)
-    union = true + predicted - right
-    iou = np.divide(right, union, out=np.full(union.shape, np.nan), where=union > 0)
-    iou[..., list(ignored)] = np.nan
-    return iou
-
-
-def _refuse_others(one: Part, other: Part) -> None:
+def refuse_others(one: Part, other: Part) -> None:
+    """UserError where two results are not of the same data set, label table, pictures and masks."""
     both = f"{one.path.parent} and {other.path.parent}"
     for name, what in (("dataset", "data sets"), ("classes", "label tables"), ("ignored", "ignored classes")):
         a, b = one.about[name], other.about[name]

@@ -51,9 +51,9 @@ class CrfStrips:
             share = changed.mean()
             if share > 0 and self._most[kind].admits(share, place):
                 ids = (after if kind == "mended" else before)[changed]
-                window = _window(changed)
+                part = window(changed)
                 cutout = _Cutout(
-                    id, int(np.bincount(ids).argmax()), image[window].copy(), probabilities[window].astype(np.float32)
+                    id, int(np.bincount(ids).argmax()), image[part].copy(), probabilities[part].astype(np.float32)
                 )
                 self._most[kind].add(share, place, entry=cutout)
 
@@ -76,8 +76,8 @@ class CrfStrips:
         return Strip.of(cutout.id, f"most pixels {kind}", name, shown, cutout.image, maps)
 
 
-def _window(changed: np.ndarray) -> tuple[slice, slice]:
-    """A square round the middle of the changed pixels, inside the picture."""
+def window(changed: np.ndarray) -> tuple[slice, slice]:
+    """A square of at most 320 pixels round the middle of the changed ones, inside the picture; from bool [height, width]."""
     middle = [int(np.median(places)) for places in np.nonzero(changed)]
     starts = [min(max(at - _SIDE // 2, 0), max(size - _SIDE, 0)) for at, size in zip(middle, changed.shape, strict=True)]
     return tuple(slice(start, start + _SIDE) for start in starts)
