@@ -1,11 +1,11 @@
-"""The paper's Tables 1-4 in miniature: `python -m deeplab_tf.paper` trains what is missing on rendered scenes and says which of
-the paper's claims hold.
+"""The paper's Tables 1-4 in miniature: `python -m deeplab_tf.paper`.
 
-Trains the experiments in experiments/miniature, several seeds each, into RUNS/NAME/seed-N; rows that are the same training share
-it. A stopped run goes on with the same command. Then writes summary.json, tables.md and paper.html into --out: mean IoU over
-seeds beside the paper's, and for every ordering that the paper claims: holds, does not hold, or undecided at 95 %.
---quick trains four telling rows with two seeds. --into=FILE trains nothing: it puts the tables of --out's summary.json between the
-two marks of a Markdown file, --check tells whether they are there.
+Trains what is missing of the experiments in experiments/miniature, several seeds each, on rendered scenes, into
+RUNS/NAME/seed-N; rows that are the same training share it. A stopped run goes on with the same command. Then writes
+summary.json, tables.md and paper.html into --out: mean IoU over seeds beside the paper's, and for every ordering that the paper
+claims: holds, does not hold, or undecided at 95 %.
+--quick trains four telling rows with two seeds. --into=FILE trains nothing: it puts the tables of --out's summary.json between
+the two marks of a Markdown file, --check tells whether they are there.
 """
 
 import os

@@ -17,7 +17,7 @@ import tqdm
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
-from deeplab_tf.experiment.flags import config_of_file
+from deeplab_tf.experiment.flags import config_of_file, quiet_logs
 from deeplab_tf.experiment.paper_claims import AFTER_PRETRAINING, PRETRAINING
 from deeplab_tf.experiment.run_folder import check_split, load_config
 from deeplab_tf.whole_files import check_writable
@@ -76,7 +76,8 @@ class Training:
 
 
 def trainings(
-    names: Sequence[str], seeds: int, runs: str | os.PathLike, folder: str | os.PathLike, data_dir: str | os.PathLike | None = None
+    names: Sequence[str], seeds: int, runs: str | os.PathLike, folder: str | os.PathLike,
+    data_dir: str | os.PathLike | None = None,
 ) -> list[Training]:  # fmt: skip
     """The trainings of the experiments `names`, FOLDER/NAME.flags, in RUNS/NAME/seed-N: all seeds of the first one first.
 
@@ -149,7 +150,8 @@ def _train_and_evaluate(config: ExperimentConfig, workdir: str) -> None:
     with open(os.path.join(workdir, LOG), "a", encoding="utf-8") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    os.environ |= {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    os.environ["OMP_NUM_THREADS"] = "1"
+    quiet_logs()
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)

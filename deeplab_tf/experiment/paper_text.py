@@ -8,24 +8,26 @@ from deeplab_tf.experiment.paper_claims import SAME, TABLES
 from deeplab_tf.experiment.paper_tables import Row
 
 MARKS = "<!-- miniature: begin -->", "<!-- miniature: end -->"
+RULE = "|---|---|---|---|---|"
 
 
 def text_of(found: Mapping) -> str:
     """Markdown: the tables, then the claims."""
     parts = []
     for table in tables_of(found):
-        lines = [f"**{table['title']}**", "", "| row | paper, before / after CRF | before CRF | after CRF | seeds |", "|---|---|---|---|---|"]
+        lines = [f"**{table['title']}**", "", "| row | paper, before / after CRF | before CRF | after CRF | seeds |", RULE]
         parts.append("\n".join([*lines, *(f"| {' | '.join(row.values())} |" for row in table["rows"])]))
     lines = ["**What the paper claims of their order** (points of mean IoU; 95 %, paired bootstrap over pictures and seeds; "
-             f"equal: within {100 * SAME:g} points)", "", "| claim | source | paper | here | verdict |", "|---|---|---|---|---|"]  # fmt: skip
+             f"equal: within {100 * SAME:g} points)", "", "| claim | source | paper | here | verdict |", RULE]  # fmt: skip
     parts.append("\n".join([*lines, *(f"| {' | '.join(one.values())} |" for one in claims_of(found))]))
     return "\n\n".join(parts) + "\n"
 
 
 def tables_of(found: Mapping) -> list[dict]:
-    """{"title", "rows"}: a row's texts are label, paper, before, after, seeds; the mean over seeds with its 95 % interval, blank
-    where it was not run."""
-    return [{"title": title, "rows": [_row(row, found["runs"].get(row.run)) for row in rows]} for title, rows in TABLES.values()]
+    """{"title", "rows"}: a row's texts are label, paper, before, after, seeds; the mean over seeds with its 95 % interval,
+    blank where it was not run."""
+    runs = found["runs"]
+    return [{"title": title, "rows": [_row(row, runs.get(row.run)) for row in rows]} for title, rows in TABLES.values()]
 
 
 def claims_of(found: Mapping) -> list[dict]:

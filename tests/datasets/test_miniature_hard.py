@@ -52,7 +52,8 @@ def drawn():
 
 def test_every_class_is_there_at_three_scales(drawn):
     objects, share = drawn
-    seen = {(one.kind, scale) for one in objects for scale, (low, high) in enumerate(miniature_hard.SIZES) if low <= one.size <= high}
+    scales = list(enumerate(miniature_hard.SIZES))
+    seen = {(one.kind, scale) for one in objects for scale, (low, high) in scales if low <= one.size <= high}
     assert seen == {(kind, scale) for kind in range(1, 9) for scale in range(3)}
     assert share[9:255].sum() == 0 and (share[1:9] > 0.005).all() and 0.5 < share[0] < 0.85 and 0.02 < share[255] < 0.12
 

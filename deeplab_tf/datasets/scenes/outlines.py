@@ -1,4 +1,4 @@
-"""Outlines: each draws 1 into `shape`, uint8 [height, width], at `center` (x, y), about `size` pixels across, and returns it."""
+"""Outlines: each draws 1 into `shape`, uint8 [height, width], at `center` (x, y), about `size` pixels wide, and returns it."""
 
 from __future__ import annotations
 
