@@ -24,7 +24,7 @@ demo: venv
 	@echo "report:     $(DEMO)/eval/val/report.html"
 	@echo "SavedModel: $(DEMO)/saved_model"
 
-# The paper's Tables 1-4 on rendered scenes: all rows with three seeds, or four rows with two.
+# The paper's Tables 1-4 on rendered scenes: all rows with three seeds, or four rows with one.
 paper: venv
 	$(BIN)/python -m deeplab_tf.paper
 

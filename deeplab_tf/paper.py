@@ -4,7 +4,7 @@ Trains what is missing of the experiments in experiments/miniature, several seed
 RUNS/NAME/seed-N; rows that are the same training share it. A stopped run goes on with the same command. Then writes
 summary.json, tables.md and paper.html into --out: mean IoU over seeds beside the paper's, and for every ordering that the paper
 claims: holds, does not hold, or undecided at 95 %.
---quick trains four telling rows with two seeds. --into=FILE trains nothing: it puts the tables of --out's summary.json between
+--quick trains four telling rows with one seed. --into=FILE trains nothing: it puts the tables of --out's summary.json between
 the two marks of a Markdown file, --check tells whether they are there.
 """
 
@@ -25,7 +25,7 @@ def define(flags):
     absl_flags.DEFINE_string("out", None, "folder of the findings; default: that of the runs", flag_values=flags)
     absl_flags.DEFINE_string("experiments", "experiments/miniature", "folder of the flags files", flag_values=flags)
     absl_flags.DEFINE_string("data_dir", "data", "folder of the rendered sets, each in one of its own", flag_values=flags)
-    absl_flags.DEFINE_integer("seeds", None, "seeds of every row (default: 3, with --quick 2)", 1, flag_values=flags)
+    absl_flags.DEFINE_integer("seeds", None, "seeds of every row (default: 3, with --quick 1)", 1, flag_values=flags)
     absl_flags.DEFINE_list("only", [], f"tables to train, of {', '.join(TABLES)}; default: all", flag_values=flags)
     absl_flags.DEFINE_bool("quick", False, "train four telling rows only", flag_values=flags)
     absl_flags.DEFINE_integer("side_by_side", None, "trainings at a time, one thread each (default: a core each, at most 4)", 1,
@@ -49,7 +49,7 @@ def main(flags, arguments):
     from deeplab_tf.experiment.paper_findings import findings
     from deeplab_tf.experiment.paper_runs import run_missing, trainings
 
-    names, seeds = runs_of(flags.only, flags.quick), flags.seeds or (2 if flags.quick else 3)
+    names, seeds = runs_of(flags.only, flags.quick), flags.seeds or (1 if flags.quick else 3)
     if flags.train:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         wanted = trainings(names, seeds, flags.runs, flags.experiments, flags.data_dir)
