@@ -57,7 +57,7 @@ def main(flags, arguments):
     found = findings(trainings(runs_of(), seeds, flags.runs, flags.experiments, flags.data_dir))
     write_findings(out, found, "python -m deeplab_tf.paper")
     for one in found["claims"]:
-        print(f"{one['verdict']:>14}: {one['claim']} ({one['source']})")
+        print(f"{one['verdict']:>14}: {one['claim']}")
     print(os.path.join(out, PAGE))
 
 

@@ -19,7 +19,7 @@ def findings(wanted: Iterable[Training]) -> dict:
 
     Returns:
       {"runs": run -> {"seeds", "before": {"mean_iou", "interval", "by_seed"}, "after": the same or None, "trimap": {"before",
-      "after"}: mean over seeds by width in pixels}, "claims": [{"claim", "source", "paper", "difference", "interval",
+      "after"}: mean over seeds by width in pixels}, "claims": [{"claim", "difference", "interval", "by_seed",
       "seeds", "verdict"}]}; what was not run is not there.
     """
     parts: dict[str, dict[int, Part]] = {}
@@ -64,7 +64,7 @@ def judge(claim: Claim, parts: Mapping[str, Mapping[int, Part]]) -> dict | None:
         return None
     found = contrast(terms, {term.run: [parts[term.run][seed] for seed in seeds] for term in terms})
     return {
-        "claim": claim.text, "source": claim.source, "paper": claim.paper, "difference": found.value,
+        "claim": claim.text, "difference": found.value,
         "interval": found.interval, "by_seed": list(found.by_seed), "seeds": seeds,
         "verdict": verdict(claim.kind, found.interval),
     }  # fmt: skip

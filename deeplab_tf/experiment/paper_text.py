@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deeplab_tf.experiment.paper_claims import SAME, TABLES
+from deeplab_tf.experiment.paper_claims import CLAIMS, SAME, TABLES
 from deeplab_tf.experiment.paper_tables import Row
 
 MARKS = "<!-- miniature: begin -->", "<!-- miniature: end -->"
@@ -31,11 +31,13 @@ def tables_of(found: Mapping) -> list[dict]:
 
 
 def claims_of(found: Mapping) -> list[dict]:
-    """The texts of every claim that was tried: claim, source, paper, found, verdict."""
+    """The texts of every claim: claim, source, paper, found, verdict; the last two blank where its runs are not there."""
+    tried = {one["claim"]: one for one in found["claims"]}
     return [
-        {"claim": one["claim"], "source": one["source"], "paper": "" if one["paper"] is None else f"{one['paper']:+.2f}",
-         "found": _difference(one), "verdict": one["verdict"]}
-        for one in found["claims"]
+        {"claim": claim.text, "source": claim.source, "paper": "" if claim.paper is None else f"{claim.paper:+.2f}"}
+        | ({"found": _difference(tried[claim.text]), "verdict": tried[claim.text]["verdict"]} if claim.text in tried
+           else {"found": "", "verdict": ""})
+        for claim in CLAIMS
     ]  # fmt: skip
 
 

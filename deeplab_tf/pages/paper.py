@@ -17,15 +17,15 @@ def write_page(
     Args:
       path: of the page.
       tables: {"title", "rows": [{"label", "paper", "before", "after", "seeds"}]}, texts; empty where not run.
-      claims: {"claim", "source", "paper", "found", "verdict"}, texts.
+      claims: {"claim", "source", "paper", "found", "verdict"}, texts; the last two empty where not tried.
       trimaps: name -> {"before", "after"}: mean IoU, fractions, of the bands of 0, 1, 2, … pixels.
       command: what makes the page again.
 
     Raises:
       UserError: the file cannot be written.
     """
-    verdicts = [one["verdict"] for one in claims]
-    counts = {word: verdicts.count(word) for word in dict.fromkeys(verdicts)}
+    verdicts = [one["verdict"] for one in claims if one["verdict"]]
+    counts = {word: verdicts.count(word) for word in sorted(set(verdicts))}
     page = render(
         "paper.html", title="The paper in miniature", tables=tables, claims=claims, counts=counts, command=command,
         charts=[_chart(name, curves) for name, curves in trimaps.items() if curves],
