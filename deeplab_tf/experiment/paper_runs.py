@@ -20,9 +20,11 @@ from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.flags import config_of_file, quiet_logs
 from deeplab_tf.experiment.paper_claims import AFTER_PRETRAINING, PRETRAINING
 from deeplab_tf.experiment.run_folder import check_split, load_config
+from deeplab_tf.experiment.settings import all_settings
 from deeplab_tf.whole_files import check_writable
 
 LOG = "log.txt"
+_PLACES = ("data_dir", "weights")  # where things lie on this machine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +57,9 @@ class Training:
         """
         if not self.result.is_file():
             return False
-        there, here = load_config(self.workdir).flat(), self.ready_config().flat()
-        changed = [f"{name} {there[name]!r} there, {here[name]!r} now" for name in here
-                   if there[name] != here[name] and name not in ("data_dir", "weights")]  # fmt: skip
+        there, here = load_config(self.workdir).flat(), self.config.flat()
+        changed = [f"{name} {there[name]!r} there, {here[name]!r} now" for section, _, name in all_settings()
+                   if there[name] != here[name] and section not in ("devices", "record") and name not in _PLACES]  # fmt: skip
         if changed:
             raise UserError(f"{self.workdir} holds the run of other settings ({'; '.join(changed)}); remove it or name another "
                             "folder with --runs.")
