@@ -6,6 +6,7 @@ As `miniature`, and beyond it
 * classes in pairs that share outline, colour and local texture and differ by something far away: a ball has a stem or not
   (flower), a crate stands on water or not (boat), a trunk on legs has head and tail or not (beast, bench), a kite has bands
   or fields as wide as a quarter of it (streamer, kite): a network that sees little round a pixel has to guess;
+* a split `pretrain`, which stands in MS-COCO's place: twice as many scenes, with the same classes in other colours;
 * thin parts (stems, legs, tails, strings) and textures with edges of their own, which mislead a CRF.
 """
 
@@ -22,7 +23,8 @@ from deeplab_tf.datasets.scenes import files, outlines, textures
 from deeplab_tf.datasets.scenes.painting import Look, annotated, background, fill, photographed
 
 # First seed and number of scenes of each split; the ranges do not meet, nor those of miniature.
-SEEDS = {"train": (2_000_000, 600), "val": (3_000_000, 150)}
+SEEDS = {"train": (2_000_000, 600), "val": (3_000_000, 150), "pretrain": (4_000_000, 1200)}
+_TURN = 0.37  # of all hues in the split pretrain, in turns: the same classes in other colours
 SIZES = ((16, 26), (38, 60), (90, 140))  # tiny, middle, large: the longest side of the trunk, in pixels
 _SHARES = (0.35, 0.35, 0.3)
 _ROUND = Look(textures.stripes, (-0.06, 0.07), (0.6, 0.95))
@@ -73,8 +75,13 @@ def render(seed: int) -> tuple[np.ndarray, np.ndarray]:
         shape = outline(random, np.zeros_like(instances), center, size)
         classes.append(kind)
         instances[shape > 0] = len(classes) - 1
-        fill(random, image, shape, look, size)
+        fill(random, image, shape, _turned(look, seed), size)
     return photographed(random, image), annotated(instances, classes)
+
+
+def _turned(look: Look, seed: int) -> Look:
+    turn = _TURN if seed >= SEEDS["pretrain"][0] else 0.0
+    return look._replace(hues=(look.hues[0] + turn, look.hues[1] + turn))
 
 
 def _objects(random, height: int, width: int) -> list[_Object]:

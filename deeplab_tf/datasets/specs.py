@@ -117,7 +117,7 @@ _SPECS = {
         DatasetSpec("coco", label_tables.COCO, _COCO_SPLITS),
         DatasetSpec("camvid", label_tables.CAMVID, (("train", 367), ("val", 101), ("test", 233))),
         DatasetSpec("miniature", label_tables.MINIATURE, (("train", 600), ("val", 100))),
-        DatasetSpec("miniature_hard", label_tables.MINIATURE_HARD, (("train", 600), ("val", 150))),
+        DatasetSpec("miniature_hard", label_tables.MINIATURE_HARD, (("train", 600), ("val", 150), ("pretrain", 1200))),
         DatasetSpec("folder", (), ()),
     )
 }

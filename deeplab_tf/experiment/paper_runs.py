@@ -18,12 +18,11 @@ import tqdm
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.flags import config_of_file, quiet_logs
-from deeplab_tf.experiment.paper_claims import AFTER_PRETRAINING, PRETRAINING
 from deeplab_tf.experiment.run_folder import check_split, load_config
 from deeplab_tf.experiment.settings import all_settings
 from deeplab_tf.whole_files import check_writable
 
-LOG = "log.txt"
+LOG, TRUNK = "log.txt", "trunk.npz"
 _PLACES = ("data_dir", "weights")  # where things lie on this machine
 
 
@@ -35,8 +34,8 @@ class Training:
       run: name of the experiment's file.
       seed: of it.
       workdir: its folder.
-      config: without the initial weights of `after`.
-      after: the training whose weights it starts from, or None.
+      config: of it.
+      after: the training whose trunk it starts from, or None.
     """
 
     run: str
@@ -65,11 +64,6 @@ class Training:
                             "folder with --runs.")
         return True
 
-    def ready_config(self) -> ExperimentConfig:
-        """With the weights that it starts from, where they are there."""
-        found = sorted((self.after.workdir / "checkpoints").glob("step-*.npz")) if self.after else []
-        return self.config.replace(weights=str(found[-1])) if found else self.config
-
     def cost(self) -> float:
         """Work in pixels that the trunk sees: for the time left, not for comparisons."""
         data, solver = self.config.data, self.config.solver
@@ -83,19 +77,31 @@ def trainings(
 ) -> list[Training]:  # fmt: skip
     """The trainings of the experiments `names`, FOLDER/NAME.flags, in RUNS/NAME/seed-N: all seeds of the first one first.
 
+    A file whose weights are …/NAME/seed-0/trunk.npz starts all its seeds from that one training, as the paper's rows all start
+    from the same published weights; it comes before it.
+
     Raises:
       UserError: a file that is not there or wrong, or a folder that cannot be written.
     """
     check_writable(runs, "--runs")
     found: dict[tuple[str, int], Training] = {}
-    for name in names:
-        config = config_of_file(pathlib.Path(folder) / f"{name}.flags")
+
+    def add(name: str, count: int) -> None:
+        config, after = config_of_file(pathlib.Path(folder) / f"{name}.flags"), None
         if data_dir:
             config = config.replace(data_dir=str(pathlib.Path(data_dir) / config.data.dataset))
-        for seed in range(seeds):
-            after = found[PRETRAINING, seed] if name in AFTER_PRETRAINING else None
+        if config.model.weights:
+            first = pathlib.Path(config.model.weights).parts[-3]
+            if (first, 0) not in found:
+                add(first, 1)
+            after = found[first, 0]
+            config = config.replace(weights=str(after.workdir / TRUNK))
+        for seed in range(count):
             workdir = pathlib.Path(runs) / name / f"seed-{seed}"
             found[name, seed] = Training(name, seed, workdir, config.replace(seed=seed), after)
+
+    for name in names:
+        add(name, seeds)
     return list(found.values())
 
 
@@ -117,7 +123,8 @@ def run_missing(wanted: Sequence[Training], side_by_side: int) -> None:
                 waiting = {one for one in (*left, *under_way.values())}
                 for one in [one for one in left if one.after not in waiting][: side_by_side - len(under_way)]:
                     left.remove(one)
-                    process = context.Process(target=_train_and_evaluate, args=(one.ready_config(), str(one.workdir)))
+                    arguments = (one.config, str(one.workdir), any(other.after == one for other in wanted))
+                    process = context.Process(target=_train_and_evaluate, args=arguments)
                     process.start()
                     under_way[process] = one
                 bar.set_postfix_str(", ".join(f"{one.run} {one.seed}" for one in under_way.values()))
@@ -144,7 +151,7 @@ def _require_success(one: Training, exit_code: int) -> None:
                         f"expected a result; read {log} and give the same command again.")
 
 
-def _train_and_evaluate(config: ExperimentConfig, workdir: str) -> None:
+def _train_and_evaluate(config: ExperimentConfig, workdir: str, starts_others: bool) -> None:
     """In a process of its own, which ends with the one that started it; what it says goes to a file."""
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
@@ -160,10 +167,14 @@ def _train_and_evaluate(config: ExperimentConfig, workdir: str) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     from deeplab_tf.experiment.evaluator import evaluate
     from deeplab_tf.experiment.trainer import train
+    from deeplab_tf.weights.trunk import save_trunk
 
     try:
-        if train(config, workdir)["interrupted"]:
+        trained = train(config, workdir)
+        if trained["interrupted"]:
             sys.exit(130)
+        if starts_others:
+            save_trunk(trained["checkpoint"], os.path.join(workdir, TRUNK))
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         result = evaluate(config, workdir)
         print(json.dumps({"mean_iou": result["mean_iou"], "crf": (result["crf"] or {}).get("mean_iou")}))

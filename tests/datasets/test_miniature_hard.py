@@ -83,9 +83,9 @@ def _ground_round(label, kind):
 
 
 def test_the_splits_are_made_on_demand_in_a_folder_of_their_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(miniature_hard, "SEEDS", {"train": (0, 3), "val": (3_000_000, 2)})
+    monkeypatch.setattr(miniature_hard, "SEEDS", {"train": (0, 3), "val": (3_000_000, 2), "pretrain": (4_000_000, 2)})
     monkeypatch.setattr(miniature, "SEEDS", {"train": (0, 3), "val": (1_000_000, 2)})
     spec = specs.get_dataset("miniature_hard")
-    assert [len(list_samples(spec, tmp_path, split)) for split in ("train", "val")] == [3, 2]
+    assert [len(list_samples(spec, tmp_path, split)) for split in ("train", "val", "pretrain")] == [3, 2, 2]
     with pytest.raises(UserError, match="rendered scenes of miniature,"):
         miniature.ensure(tmp_path)

@@ -14,7 +14,7 @@ from deeplab_tf import paper as door
 from deeplab_tf.evaluation.parts import PICTURES, load_part
 from deeplab_tf.experiment import paper_tables
 from deeplab_tf.experiment.flags import run as run_door
-from deeplab_tf.experiment.paper_claims import AFTER_PRETRAINING, CLAIMS, PRETRAINING, QUICK, SAME, TABLES, runs_of
+from deeplab_tf.experiment.paper_claims import CLAIMS, QUICK, SAME, TABLES, runs_of
 from deeplab_tf.experiment.paper_findings import FAILS, HOLDS, UNDECIDED, judge, terms_of, verdict
 from deeplab_tf.experiment.paper_runs import trainings
 from deeplab_tf.experiment.paper_text import MARKS, text_of
@@ -30,18 +30,30 @@ def test_the_figures_beside_ours_are_those_of_the_papers_tables():
         assert [(row.before, row.after) for row in rows] == [(row.before, row.after) for row in same], title
 
 
-def test_every_run_has_its_file_and_every_file_is_run():
-    assert {*runs_of()} == {path.stem for path in FOLDER.glob("*.flags")}
-    assert {*QUICK, *AFTER_PRETRAINING} <= {*runs_of()}
+@pytest.fixture
+def all_trainings(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    return trainings(runs_of(), 3, "runs/miniature", "experiments/miniature")
 
 
-def test_a_run_comes_once_and_pre_training_before_what_starts_from_it():
-    names = runs_of()
-    assert len(set(names)) == len(names)
-    assert all(names.index(PRETRAINING) < names.index(name) for name in AFTER_PRETRAINING)
-    assert PRETRAINING not in runs_of(["table1", "table2", "table3"]) and runs_of(quick=True) == tuple(
-        name for name in names if name in QUICK
-    )
+def test_every_run_has_its_file_and_every_file_is_run(all_trainings):
+    assert {one.run for one in all_trainings} == {path.stem for path in FOLDER.glob("*.flags")}
+    assert {*QUICK} <= {*runs_of()} and len(runs_of()) == len(set(runs_of()))
+    assert runs_of(quick=True) == tuple(name for name in runs_of() if name in QUICK)
+
+
+def test_what_others_start_from_is_trained_once_and_before_them(all_trainings):
+    places = {(one.run, one.seed): place for place, one in enumerate(all_trainings)}
+    started = {one.run: one.after for one in all_trainings}
+    for one in all_trainings:
+        assert one.run.startswith("pretraining") == (one.after is None or one.run == "pretraining_coco")
+        if one.after:
+            assert one.after.seed == 0 and places[one.after.run, 0] < places[one.run, one.seed]
+            assert one.config.model.weights == f"{one.after.workdir}/trunk.npz"
+    assert sum(one.run.startswith("pretraining") for one in all_trainings) == 3
+    coco = [name for name, after in started.items() if after and after.run == "pretraining_coco"]
+    assert coco == ["table4_coco", "table4_aug", "table4_largefov", "table4_aspp"]
+    assert "pretraining_resnet50" not in {one.run for one in trainings(runs_of(["table1"]), 1, "runs", FOLDER)}
 
 
 def test_the_papers_differences_are_those_of_its_figures():
@@ -64,13 +76,14 @@ def test_the_papers_differences_are_those_of_its_figures():
         assert claim.paper in found, claim.text
 
 
-def test_rows_of_a_table_have_equal_steps(monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_rows_of_a_table_have_equal_solvers_scenes_and_beginnings(all_trainings):
+    of = {one.run: one for one in all_trainings if one.seed == 0}
     for table in ("table1", "table3", "table4"):
-        solvers = {one.run: one.config.solver for one in trainings(runs_of([table]), 1, "runs", "experiments/miniature")}
-        assert len({*solvers.values()}) == 1, table
-    data = {one.run: one.config.data for one in trainings(runs_of(), 1, "runs", "experiments/miniature")}
-    assert {one.dataset for name, one in data.items() if name != PRETRAINING} == {"miniature_hard"}
+        assert len({of[run].config.solver for run in runs_of([table])}) == 1, table
+    for table in ("table1", "table2", "table3"):
+        assert {of[run].after.run for run in runs_of([table])} == {"pretraining_vgg16"}
+    assert {of[run].config.data.dataset for run in runs_of()} == {"miniature_hard"}
+    assert {of[run].config.data.train_split for run in runs_of()} == {"train"}
 
 
 @pytest.mark.parametrize(("kind", "ends", "expected"), [
@@ -88,7 +101,9 @@ TINY = "--width=0.02\n--steps=4\n--batch_size=2\n--crop_size=65\n--gallery=0\n--
 CODE = """
 import sys
 from deeplab_tf.datasets import miniature_hard
-miniature_hard.SEEDS = {"train": (0, 4), "val": (3_000_000, 5)}
+from deeplab_tf.datasets import miniature
+miniature.SEEDS = {"train": (0, 4), "val": (1_000_000, 2)}
+miniature_hard.SEEDS = {"train": (0, 4), "val": (3_000_000, 5), "pretrain": (4_000_000, 2)}
 from deeplab_tf import paper
 if __name__ == "__main__":
     paper.cli()
@@ -114,7 +129,7 @@ def start(tiny, *flags):
 
 
 def test_a_killed_door_goes_on_and_what_is_done_is_not_repeated(tiny):
-    checkpoints = tiny / "runs/table2_poly_10_20k/seed-0/checkpoints"
+    checkpoints = tiny / "runs/pretraining_vgg16/seed-0/checkpoints"
     first = start(tiny, "--side_by_side=1")
     while not list(checkpoints.glob("step-*.npz")) and first.poll() is None:
         time.sleep(0.02)
@@ -125,8 +140,9 @@ def test_a_killed_door_goes_on_and_what_is_done_is_not_repeated(tiny):
     assert again.returncode == 0, said
     assert "ASPP-L is better than LargeFOV" in printed and "table3_aspp_l 0" in said
     results = {path: path.stat().st_mtime_ns for path in (tiny / "runs").rglob("result.json")}
-    assert len(results) == 2
-    assert "resuming" in (tiny / "runs/table2_poly_10_20k/seed-0/log.txt").read_text()
+    assert len(results) == 3
+    assert "resuming" in (tiny / "runs/pretraining_vgg16/seed-0/log.txt").read_text()
+    assert "conv1_1" in (tiny / "runs/table3_aspp_l/seed-0/log.txt").read_text()  # what was taken over
     done = start(tiny, "--side_by_side=1")
     assert done.communicate(timeout=60)[0] == printed and done.returncode == 0
     assert {path: path.stat().st_mtime_ns for path in results} == results
