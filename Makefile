@@ -6,7 +6,7 @@ DEMO := runs/demo
 STAMP := .venv/.installed
 ENGINE := $(wildcard deeplab_tf/crf/native/*)
 
-.PHONY: venv demo test lint docs bench sanitize clean
+.PHONY: venv demo paper paper-quick test lint docs bench sanitize clean
 
 venv: $(STAMP)
 
@@ -23,6 +23,13 @@ demo: venv
 	$(BIN)/python -m deeplab_tf.predict --workdir=$(DEMO) --out=$(DEMO)/predictions --overwrite data/miniature/images/val/100000[0-7].jpg
 	@echo "report:     $(DEMO)/eval/val/report.html"
 	@echo "SavedModel: $(DEMO)/saved_model"
+
+# The paper's Tables 1-4 on rendered scenes: all rows with three seeds, or four rows with one.
+paper: venv
+	$(BIN)/python -m deeplab_tf.paper
+
+paper-quick: venv
+	$(BIN)/python -m deeplab_tf.paper --quick --out=runs/miniature/quick
 
 test: venv
 	$(BIN)/python -m pytest

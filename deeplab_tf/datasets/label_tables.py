@@ -156,5 +156,6 @@ COCO_NAME_OF_VOC = {
     "tvmonitor": "tv",
 }
 
-# Rendered scenes (datasets/miniature.py).
+# Rendered scenes (datasets/miniature.py, datasets/miniature_hard.py).
 MINIATURE = numbered("background ball crate tree beast kite")
+MINIATURE_HARD = numbered("background ball flower crate boat beast bench kite streamer")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import pathlib
 from collections import defaultdict
 from collections.abc import Sequence
 
 from deeplab_tf.datasets.layouts import LISTERS, NoSuchSplit, Sample, listed, walk
-from deeplab_tf.datasets.specs import DatasetSpec, relative_to
+from deeplab_tf.datasets.specs import RENDERED, DatasetSpec, relative_to
 from deeplab_tf.errors import UserError
 
 
@@ -18,8 +19,8 @@ def list_samples(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> 
 
     Args:
       spec: the data set.
-      data_dir: its folder (see data/README.md for what lies in it). For "miniature" the scenes are rendered into
-        it the first time.
+      data_dir: its folder (see data/README.md for what lies in it). Of a rendered set the scenes are drawn
+        into it the first time.
       split: a split's name, or several joined by "+", such as "train+train_extra".
 
     Raises:
@@ -48,10 +49,8 @@ def find_samples(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> 
     if is_records(data_dir):
         raise UserError(f"{data_dir}: holds TFDS records, expected pictures and masks; records are checked when they are "
                         "written, so name the folder that they were made from.")
-    if spec.name == "miniature":
-        from deeplab_tf.datasets import miniature
-
-        root = miniature.ensure(root)
+    if spec.name in RENDERED:
+        root = importlib.import_module(f"deeplab_tf.datasets.{spec.name}").ensure(root)
     if not root.is_dir():
         where = relative_to(root)
         raise UserError(f"{root}: no such data folder{where} for {spec.name}; data/README.md says how it lies on disk.")

@@ -12,6 +12,8 @@ from deeplab_tf.metrics.cityscapes import instance_weights
 from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from deeplab_tf.metrics.trimap import TrimapCurve
 
+NEAR = 5  # pixels: the band that "near" counts; between the two examples of Fig. 10, 2 and 10
+
 
 class Stage:
     """Counts over a set; those of single pictures are kept as well.
@@ -33,6 +35,8 @@ class Stage:
         self.curve = None if trimap is None else TrimapCurve(spec.num_classes, trimap, ignore_label=spec.ignore_label)
         self.sizes = np.zeros((spec.num_classes, len(SIZES), 3), np.int64)
         self._pictures: dict[str, list[np.ndarray]] = {"classes": [], "boundary": [], "instances": []}
+        if self.curve is not None:
+            self._pictures["near"] = []
 
     def add(self, label: np.ndarray, ids: np.ndarray, instances: np.ndarray | None = None) -> None:
         """Counts one picture: true and predicted ids and the instance map where there is one, integer [height, width]."""
@@ -42,12 +46,14 @@ class Stage:
         if self._ignored:
             label = np.where(np.isin(label, self._ignored), spec.ignore_label, label)
         self.counts = self.counts + one
-        matrix = one.matrix
-        self._pictures["classes"].append(np.stack([np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)]))
+        self._pictures["classes"].append(_by_class(one.matrix))
         self._pictures["boundary"].append(boundary_counts(label, ids, spec.num_classes, spec.ignore_label))
         self.sizes += size_counts(label, ids, spec.num_classes, spec.ignore_label)
         if self.curve is not None:
-            self.curve.update(label, ids)
+            curve = TrimapCurve(spec.num_classes, self.curve.definition, ignore_label=spec.ignore_label)
+            curve.update(label, ids)
+            self.curve.add_rings(curve.rings)
+            self._pictures["near"].append(_by_class(curve.band(NEAR).matrix))
         if instances is not None:
             categories = [one.category for one in spec.classes]
             self._pictures["instances"].append(
@@ -56,8 +62,9 @@ class Stage:
 
     def of_pictures(self, what: str = "classes") -> np.ndarray:
         """Of every picture: "classes" int64 [pictures, 3, K], pixels right, true and predicted; "boundary" int64
-        [pictures, 4, K], see `boundary_counts`; "instances" float64 [pictures or 0, 4, K], see `instance_weights`."""
-        rows = {"classes": 3, "boundary": 4, "instances": 4}[what]
+        [pictures, 4, K], see `boundary_counts`; "instances" float64 [pictures or 0, 4, K], see `instance_weights`; with a
+        curve also "near", as "classes" within NEAR pixels of a boundary."""
+        rows = {"classes": 3, "near": 3, "boundary": 4, "instances": 4}[what]
         found = self._pictures[what]
         return np.stack(found) if found else np.zeros((0, rows, self._spec.num_classes))
 
@@ -82,3 +89,8 @@ class Stage:
         """Puts the pictures into this order: figures that are sums of fractions do not depend on how the set was cut."""
         for what, rows in self._pictures.items():
             self._pictures[what] = [rows[place] for place in order] if rows else rows
+
+
+def _by_class(matrix: np.ndarray) -> np.ndarray:
+    """[3, K] of a confusion matrix [K, K]: pixels right, true and predicted."""
+    return np.stack([np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)])

@@ -158,6 +158,20 @@ def _value(flags: absl_flags.FlagValues, name: str):
     return _numbers(name, flags[name].value, kind) if typing.get_origin(kind) is tuple else flags[name].value
 
 
+def config_of_file(path: str | os.PathLike) -> ExperimentConfig:
+    """The experiment that a flags file describes.
+
+    Raises:
+      UserError: it is not there, names an unknown flag, or a value is out of its range.
+    """
+    if not os.path.isfile(path):
+        raise UserError(f"{path}: no such flags file, expected an experiment; run from the project's root.")
+    flags = absl_flags.FlagValues()
+    define_config(flags)
+    _parse(flags, ["", f"--flagfile={path}"])
+    return config_from_flags(flags)
+
+
 def _tell_differences(flags: absl_flags.FlagValues, run: ExperimentConfig) -> None:
     there = {name: value for name, value in run.flat().items() if _is_foreign(flags[name]) and flags[name].present}
     other = [f"{name} {value}" for name, value in there.items() if _value(flags, name) != value]

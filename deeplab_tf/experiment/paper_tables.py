@@ -103,13 +103,14 @@ def _pair(values: Mapping, digits: int = 1) -> str:
     return " / ".join("–" if values[stage] is None else f"{100 * values[stage]:.{digits}f}" for stage in ("before", "after"))
 
 
-def put_into(path: str | os.PathLike, text: str, check: bool = False) -> bool:
+def put_into(path: str | os.PathLike, text: str, check: bool = False, marks: tuple[str, str] = (BEGIN, END)) -> bool:
     """Puts the tables between the two marks of a file; returns whether they stood there already.
 
     Args:
-      path: a Markdown file with the lines `BEGIN` and `END`.
+      path: a Markdown file with the two lines `marks`.
       text: of `tables`.
       check: look only.
+      marks: before and behind the tables.
 
     Raises:
       UserError: the file cannot be read or has no such lines, or the disk refuses.
@@ -119,10 +120,10 @@ def put_into(path: str | os.PathLike, text: str, check: bool = False) -> bool:
         whole = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error}), expected a Markdown file; correct the path.") from error
-    head, begin, rest = whole.partition(f"{BEGIN}\n")
-    _, end, tail = rest.partition(END)
+    head, begin, rest = whole.partition(f"{marks[0]}\n")
+    _, end, tail = rest.partition(marks[1])
     if not begin or not end:
-        raise UserError(f"{path}: has no place for the tables, expected the lines {BEGIN} and {END}; put them in.")
+        raise UserError(f"{path}: has no place for the tables, expected the lines {marks[0]} and {marks[1]}; put them in.")
     made = f"{head}{begin}{text}{end}{tail}"
     if made != whole and not check:
         with replacing(path) as partial:

@@ -11,12 +11,10 @@ import os
 import pathlib
 
 from deeplab_tf.datasets.samples import is_records, list_samples
-from deeplab_tf.datasets.specs import DatasetSpec, Label, folder_spec, get_dataset
+from deeplab_tf.datasets.specs import RENDERED, DatasetSpec, Label, folder_spec, get_dataset
 from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.whole_files import replacing
-
-DEFAULT_MINIATURE_DIR = "data/miniature"
 
 
 def dataset_of(config: ExperimentConfig) -> DatasetSpec:
@@ -34,10 +32,10 @@ def data_dir_of(config: ExperimentConfig) -> str:
       UserError: --data_dir is not set.
     """
     data = config.data
-    if data.data_dir is None and data.dataset != "miniature":
+    if data.data_dir is None and data.dataset not in RENDERED:
         whose = "your pictures" if data.dataset == "folder" else data.dataset
         raise UserError(f"--data_dir is not set, expected the folder of {whose}; data/README.md says what lies in it.")
-    return data.data_dir or DEFAULT_MINIATURE_DIR
+    return data.data_dir or f"data/{data.dataset}"
 
 
 def check_split(config: ExperimentConfig, split: str) -> None:

@@ -20,8 +20,8 @@ from deeplab_tf.experiment.recipes import RESNET101, deviations, notes
 
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDER = ROOT / "experiments"
-FILES = sorted(FOLDER.glob("*.flags"))
-NAMES = [path.stem for path in FILES]
+FILES = sorted([*FOLDER.glob("*.flags"), *FOLDER.glob("miniature/*.flags")])
+NAMES = [path.relative_to(FOLDER).with_suffix("").as_posix() for path in FILES]
 CONTINUED = re.compile(r"\\\n#\s+")
 
 
@@ -265,6 +265,6 @@ def test_splits_are_those_of_the_data_set():
 
 def test_base_files_say_what_they_are_and_are_used():
     nested = "\n".join(path.read_text() for path in FOLDER.rglob("*.flags"))
-    for path in (FOLDER / "base").glob("*.flags"):
+    for path in FOLDER.rglob("base/*.flags"):
         assert path.read_text().startswith("# ")
-        assert f"--flagfile=experiments/base/{path.name}" in nested, path.name
+        assert f"--flagfile={path.relative_to(ROOT)}" in nested, path

@@ -12,7 +12,7 @@ from deeplab_tf.datasets.colors import mask_colors
 from deeplab_tf.datasets.prepare import coco, origin, pascal_context, person_part, processes, voc
 from deeplab_tf.datasets.prepare.sources import Task
 from deeplab_tf.datasets.samples import list_samples, present_splits
-from deeplab_tf.datasets.specs import DatasetSpec, get_dataset
+from deeplab_tf.datasets.specs import RENDERED, DatasetSpec, get_dataset
 from deeplab_tf.errors import UserError
 from deeplab_tf.whole_files import check_writable, make_folder, replacing
 
@@ -29,7 +29,7 @@ PREPARERS = {
 def prepare(name: str, sources: Sequence[str], out: str | os.PathLike, workers: int | None = None) -> dict[str, int]:
     """Writes out/masks/ID.png and out/SPLIT.txt; what is there already is kept, so a stopped run goes on.
 
-    Data sets that are read as they are published (cityscapes, camvid, miniature, folder) are only counted.
+    Data sets that are read as they are published (cityscapes, camvid, the rendered scenes, folder) are only counted.
 
     Args:
       name: a data set's name.
@@ -47,7 +47,7 @@ def prepare(name: str, sources: Sequence[str], out: str | os.PathLike, workers: 
     roots = [pathlib.Path(source) for source in sources]
     spec = get_dataset(name, roots[0] if roots else None)
     for root in roots:
-        if not root.is_dir() and name != "miniature":
+        if not root.is_dir() and name not in RENDERED:
             raise UserError(f"--source={root}: no such folder.")
     if name not in PREPARERS:
         return _count_published(spec, roots)
