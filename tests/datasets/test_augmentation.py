@@ -113,8 +113,10 @@ def test_the_crop_is_that_of_the_wholly_scaled_picture(size, draws):
         places = (offset + np.arange(seen[axis]) + 0.5) * size[axis] / scaled[axis] - 0.5
         expected = 2 * np.clip(places, 0, size[axis] - 1)
         got = out[: seen[0], : seen[1], axis].max(1 - axis)
-        # half a pixel for the first row and the last, and half a pixel where bilinear stops at the crop's edge
-        assert np.abs(got - expected).max() <= 2 * 1.01
+        # Half a pixel for the start of the part that is scaled and half for its length; enlarged, its last row's centre lies
+        # half of what an enlarged pixel is smaller further in, and bilinear stops there.
+        inset = max(0, 1 - size[axis] / scaled[axis]) / 2
+        assert np.abs(got - expected).max() <= 2 * (1.01 + inset)
 
 
 def test_scales_are_drawn_evenly_from_a_set_or_a_range():
