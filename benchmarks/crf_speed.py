@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import multiprocessing
-import pathlib
 import statistics
 import tempfile
 import time
@@ -10,6 +9,7 @@ import time
 import numpy as np
 
 from benchmarks.crf_pictures import Synthetic, landscape, with_classes
+from benchmarks.measuring import in_turn, resident_megabytes
 from deeplab_tf.crf.dense_crf import DenseCRF
 from deeplab_tf.crf.feature_crf import FeatureCRF, PairwiseKernel
 from deeplab_tf.crf.params import CrfParams
@@ -18,15 +18,10 @@ SETTINGS = ((80, 13, 3), (67, 3, 1), (49, 5, 3), (30, 3, 3))  # sigma_alpha, sig
 CLASSES = (2, 4, 21, 81, 171)
 
 
-def _in_turn(rounds, *calls):
+def _of_both(rounds, ours, theirs):
     """Wall and processor seconds of each call, medians over rounds in which they take turns."""
-    taken = [[] for _ in calls]
-    for _ in range(rounds + 1):
-        for times, call in zip(taken, calls, strict=True):
-            wall, cpu = time.perf_counter(), time.process_time()
-            call()
-            times.append((time.perf_counter() - wall, time.process_time() - cpu))
-    return [tuple(map(statistics.median, zip(*times[1:], strict=True))) for times in taken]
+    taken = in_turn({"ours": ours, "theirs": theirs}, rounds, lambda: np.array([time.perf_counter(), time.process_time()]))
+    return [tuple(np.median(times, axis=0).tolist()) for times in taken.values()]
 
 
 def _params(sigmas):
@@ -35,7 +30,7 @@ def _params(sigmas):
 
 def _compare(image, probs, sigmas, rounds, threads):
     ours, theirs = (DenseCRF(_params(sigmas), one, threads=threads) for one in ("auto", "pydensecrf"))
-    return _in_turn(rounds, lambda: ours(image, probs), lambda: theirs(image, probs))
+    return _of_both(rounds, lambda: ours(image, probs), lambda: theirs(image, probs))
 
 
 def speed(pictures, kind, rounds, threads) -> dict:
@@ -146,7 +141,7 @@ def _told(name, ours, theirs, rounds):
     """Agreement and speed of two functions that return beliefs [pixels, classes]."""
     found, expected = ours(), theirs()
     labels, difference = (found.argmax(-1) == expected.argmax(-1)).mean(), abs(found - expected).max()
-    mine, other = _in_turn(rounds, ours, theirs)
+    mine, other = _of_both(rounds, ours, theirs)
     print(f"{name}: {other[0] / mine[0]:.2f} times pydensecrf's speed, {other[1] / mine[1]:.2f} times per processor second; "
           f"labels equal on {100 * labels:.4f} %, largest difference in Q {difference:.1e}", flush=True)
     return {"ratio": other[0] / mine[0], "processor_ratio": other[1] / mine[1], "seconds": mine[0], "labels": float(labels),
@@ -180,12 +175,6 @@ def _peak(folder, backend, sigmas, threads):
     image, probs = np.load(f"{folder}/image.npy"), np.load(f"{folder}/probs.npy")
     crf = DenseCRF(_params(sigmas), backend, threads=threads)
     crf(image[:8, :8], probs[:8, :8])
-    before = _most_resident()
+    before = resident_megabytes("VmHWM")
     crf(image, probs)
-    return (_most_resident() - before) / 1024
-
-
-def _most_resident():
-    """Largest resident size of this process so far, KiB; getrusage would count the parent's before exec."""
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    return resident_megabytes("VmHWM") - before

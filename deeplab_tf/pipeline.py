@@ -12,7 +12,7 @@ import logging
 
 from absl import flags as absl_flags
 
-from deeplab_tf.errors import UserError
+from deeplab_tf.errors import some_failed
 from deeplab_tf.experiment.flags import config_of_network, crf_as_evaluated, define_network, given_crf, quiet_logs, require, run
 from deeplab_tf.experiment.settings import CRF_STAGE
 
@@ -42,9 +42,7 @@ def main(flags, arguments):
     )  # fmt: skip
     print(f"{done.pictures:,} pictures have results: {out}")
     if done.failed:
-        several = "s" * (len(done.failed) > 1)
-        raise UserError(f"{len(done.failed):,} picture{several} could not be labelled, the others are done; {out}/failed.csv "
-                        "has the reasons.")
+        raise some_failed(len(done.failed), "labelled", f"the reasons stand in {out}/failed.csv")
 
 
 def cli() -> None:

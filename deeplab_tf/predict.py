@@ -18,7 +18,7 @@ import sys
 
 from absl import flags as absl_flags
 
-from deeplab_tf.errors import UserError
+from deeplab_tf.errors import UserError, some_failed
 from deeplab_tf.experiment.flags import config_of_network, crf_as_evaluated, define_network, given_crf, quiet_logs, require, run
 from deeplab_tf.experiment.settings import CRF_STAGE
 
@@ -50,9 +50,7 @@ def main(flags, arguments):
     for path, reason in outcome.failed:
         print(f"{path}: {reason}", file=sys.stderr)
     if outcome.failed:
-        several = "s" * (len(outcome.failed) > 1)
-        raise UserError(f"{len(outcome.failed):,} picture{several} could not be read, the others are done; the reasons stand "
-                        "above.")
+        raise some_failed(len(outcome.failed), "read", "the reasons stand above")
 
 
 def cli() -> None:

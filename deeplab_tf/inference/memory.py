@@ -17,6 +17,7 @@ import keras
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.inference.tiles import Tiles
+from deeplab_tf.models.shapes import inputs_of, layer_shapes
 
 GIB = 2**30
 _PROCESS = 0.85 * GIB  # TensorFlow and what it keeps from one tile to the next, measured
@@ -130,30 +131,22 @@ def _tell(size: tuple[int, int], need: float, limit: float, tiles: Tiles) -> Non
 def _largest_layer(network: keras.Model) -> float:
     """Bytes for a pixel of the picture that a layer's inputs and output take, at most; with holes, the input twice, as it is
     deinterleaved as well."""
-    layers = network.layers[1:]
-    shapes = keras.Model(network.input, [layer.output for layer in layers]).compute_output_shape((1, _SIDE, _SIDE, 3))
-    size = {id(network.input): 3 * _SIDE**2}
-    size |= {id(layer.output): math.prod(shape) for layer, shape in zip(layers, shapes, strict=True)}
 
-    def bytes_of(layer):
+    def bytes_of(layer, inputs, output):
         item = 2 if layer.compute_dtype in ("bfloat16", "float16") else 4
         copies = 2 if max(_geometry(layer)[1:]) > 1 else 1
-        return item * (copies * sum(size[id(x)] for x in _inputs(layer)) + size[id(layer.output)])
+        return item * (copies * sum(map(math.prod, inputs)) + math.prod(output))
 
-    return max(map(bytes_of, layers)) / _SIDE**2
+    return max(bytes_of(*row) for row in layer_shapes(network, _SIDE)) / _SIDE**2
 
 
 def _field_of_view(network: keras.Model) -> int:
     seen = {id(network.input): (1, 1)}  # tensor -> (field of view, pixels between neighbours)
     for layer in network.layers[1:]:
         kernel, stride, rate = _geometry(layer)
-        fields, steps = zip(*(seen[id(x)] for x in _inputs(layer)), strict=True)
+        fields, steps = zip(*(seen[id(x)] for x in inputs_of(layer)), strict=True)
         seen[id(layer.output)] = (max(fields) + (kernel - 1) * rate * max(steps), max(steps) * stride)
     return seen[id(network.output)][0]
-
-
-def _inputs(layer) -> list:
-    return layer.input if isinstance(layer.input, list) else [layer.input]
 
 
 def _geometry(layer) -> tuple[int, int, int]:

@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.models.multi_scale import MultiScale
-from deeplab_tf.training.recompute import activations, layer_shapes, memory_of, segments_of
+from deeplab_tf.models.shapes import layer_shapes
+from deeplab_tf.training.recompute import activations, memory_of, segments_of
 
 GIB = 2**30
 _PROCESS = 0.65 * GIB  # Python and TensorFlow
@@ -105,7 +106,7 @@ def multiply_adds(network: keras.Model, size: int) -> int:
     """Multiply-adds of the convolutions for one picture of `size` x `size`; holes are no taps, padding counts."""
     return sum(
         math.prod(layer.kernel.shape) * output[1] * output[2]
-        for layer, (_, output) in layer_shapes(network, size)
+        for layer, _, output in layer_shapes(network, size)
         if hasattr(layer, "kernel")
     )
 

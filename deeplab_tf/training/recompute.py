@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from deeplab_tf.layers import CaffeMaxPool2D, ConvBatchNorm, resolve_method
 from deeplab_tf.models.multi_scale import MultiScale
+from deeplab_tf.models.shapes import layer_shapes
 
 _NOMINAL_SIZE = 321  # pixels; the choice of cuts hardly depends on it
 _BUDGETS = (1, 1.5, 2, 3, 4, 6, 8)  # sizes of a segment that are tried, in largest blocks
@@ -135,9 +136,9 @@ def activations(network: keras.Model, size: int) -> list[tuple[keras.layers.Laye
     Space-to-batch keeps the deinterleaved input too; dropout its mask.
     """
     rows = []
-    for layer, shapes in layer_shapes(network, size):
+    for layer, (first, *_), last in layer_shapes(network, size):
         item = tf.as_dtype(layer.compute_dtype).size
-        inputs, output = (item * math.prod(shape[1:]) for shape in shapes)
+        inputs, output = (item * math.prod(shape[1:]) for shape in (first, last))
         linear = isinstance(layer, (keras.layers.Add, keras.layers.InputLayer)) or (
             isinstance(layer, ConvBatchNorm) and not layer.relu
         )
@@ -149,13 +150,3 @@ def activations(network: keras.Model, size: int) -> list[tuple[keras.layers.Laye
             kept *= 2
         rows.append((layer, float(kept), float(output)))
     return rows
-
-
-def layer_shapes(network: keras.Model, size: int) -> list[tuple[keras.layers.Layer, tuple[tuple, tuple]]]:
-    """Every layer in order with the shapes of its (first) input and of its output, for one picture of `size` x `size`."""
-    layers = network.layers[1:]
-    outputs = keras.Model(network.input, [layer.output for layer in layers]).compute_output_shape((1, size, size, 3))
-    known = {id(layer.output): shape for layer, shape in zip(layers, outputs, strict=True)}
-    known[id(network.input)] = (1, size, size, 3)
-    first = [layer.input[0] if isinstance(layer.input, list) else layer.input for layer in layers]
-    return [(layer, (known[id(x)], known[id(layer.output)])) for layer, x in zip(layers, first, strict=True)]

@@ -99,8 +99,8 @@ def test_killed_in_the_middle_and_run_again_by_two_workers(folder, expected):
     second = start(folder, out, "--", "--direct_num_workers=2", "--direct_running_mode=multi_processing")
     said, errors = second.communicate()
     assert second.returncode == 2 and f"{GOOD} pictures have results" in said, errors
-    assert errors.strip().endswith(f"error: 3 pictures could not be labelled, the others are done; {out}/failed.csv has the "
-                                   "reasons.") and "Traceback" not in errors  # fmt: skip
+    assert errors.strip().endswith(f"error: 3 pictures could not be labelled, the others are done; the reasons "
+                                   f"stand in {out}/failed.csv.") and "Traceback" not in errors  # fmt: skip
     check(out, expected)
     assert all(path.stat().st_mtime_ns == when for path, when in done.items())  # not done again
     head, *failed = rows(out / "failed.csv")
