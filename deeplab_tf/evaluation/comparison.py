@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 
 from deeplab_tf.errors import UserError
-from deeplab_tf.evaluation.intervals import Draws, draw, drawn_iou, interval, mean_over_classes
-from deeplab_tf.evaluation.parts import Part, iou_of
+from deeplab_tf.evaluation.intervals import Draws, draw, drawn_iou, interval, iou_of, mean_over_classes
+from deeplab_tf.evaluation.parts import Part
 
 
 @dataclasses.dataclass(frozen=True)

@@ -70,10 +70,15 @@ def drawn_iou(draws: Draws, counts: np.ndarray, ignored: Sequence[int] = ()) -> 
     """
     pictures, _, classes = counts.shape
     total = draws.weights.astype(np.float64) @ counts.reshape(pictures, -1).astype(np.float64)
-    right, true, predicted = np.moveaxis(total.reshape(len(total), 3, classes), 1, 0)
+    return iou_of(total.reshape(len(total), 3, classes), ignored)
+
+
+def iou_of(counts: np.ndarray, ignored: Sequence[int] = ()) -> np.ndarray:
+    """float64 [..., K], NaN for an empty class and the ignored ones; of [..., 3, K]: pixels right, true and predicted."""
+    right, true, predicted = np.moveaxis(counts, -2, 0)
     union = true + predicted - right
     iou = np.divide(right, union, out=np.full(union.shape, np.nan), where=union > 0)
-    iou[:, list(ignored)] = np.nan
+    iou[..., list(ignored)] = np.nan
     return iou
 
 

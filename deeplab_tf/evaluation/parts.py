@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from deeplab_tf.errors import UserError
+from deeplab_tf.evaluation.intervals import iou_of
 from deeplab_tf.evaluation.tally import Tally
 from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from deeplab_tf.metrics.trimap import TrimapCurve
@@ -46,7 +47,7 @@ class Part:
 
     def picture_iou(self, stage: str) -> np.ndarray:
         """float64 [pictures, K]: the IoU of each picture alone at a stage, NaN for a class that is not there."""
-        return iou_of(self.stages[stage]["classes"].transpose(1, 0, 2), self.about["ignored"])
+        return iou_of(self.stages[stage]["classes"], self.about["ignored"])
 
     def curve(self, stage: str, ignore_label: int) -> TrimapCurve | None:
         """The curve round boundaries of a stage; None where none was drawn."""
@@ -56,15 +57,6 @@ class Part:
         curve = TrimapCurve(rings.shape[1], self.about["trimap"], len(rings) - 1, ignore_label)
         curve.add_rings(rings)
         return curve
-
-
-def iou_of(counts: np.ndarray, ignored: Sequence[int] = ()) -> np.ndarray:
-    """float64 [..., K], NaN for an empty class and the ignored ones; of int64 [3, ..., K]: pixels right, true, predicted."""
-    right, true, predicted = counts.astype(np.float64)
-    union = true + predicted - right
-    iou = np.divide(right, union, out=np.full(union.shape, np.nan), where=union > 0)
-    iou[..., list(ignored)] = np.nan
-    return iou
 
 
 def shard_path(out_dir: str | os.PathLike, shard: tuple[int, int]) -> pathlib.Path:

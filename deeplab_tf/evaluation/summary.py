@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from deeplab_tf.evaluation.intervals import LEVEL, Draws, draw, drawn_iou, interval, mean_over_classes
+from deeplab_tf.evaluation.intervals import LEVEL, Draws, draw, drawn_iou, interval, iou_of, mean_over_classes
 from deeplab_tf.evaluation.object_size import LIMITS, SIZES, size_iou
 from deeplab_tf.evaluation.stage import Stage
 from deeplab_tf.evaluation.tally import Tally
@@ -96,10 +96,7 @@ def _between(ends) -> str:
 
 def _per_picture(ids: Sequence[str], counts: np.ndarray, ignored: Sequence[int]) -> dict:
     """Mean IoU over the classes of each picture alone: a flattering mean, and where the network fails."""
-    union = counts[:, 1] + counts[:, 2] - counts[:, 0]
-    iou = np.divide(counts[:, 0], union, out=np.full(union.shape, np.nan), where=union > 0)
-    iou[:, list(ignored)] = np.nan
-    scores = mean_over_classes(iou)
+    scores = mean_over_classes(iou_of(counts, ignored))
     known = np.flatnonzero(~np.isnan(scores))
     worst = known[np.argsort(scores[known], kind="stable")]
     decile = worst[: max(1, -(-len(worst) // 10))]
