@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-# Of the demo's training: half its filters for a quarter of its steps know the ground and some of the large objects.
-TRAINED = ("--steps=350", "--width=0.125", "--base_learning_rate=0.02")
+# Of the demo's training: half its filters and half its pixels for a quarter of its steps know the ground and some of the large
+# objects (29.5 % mIoU; with crops to 65 17.1 %, hardly more than the background alone).
+TRAINED = ("--steps=350", "--width=0.125", "--base_learning_rate=0.02", "--crop_size=97")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

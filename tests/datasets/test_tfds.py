@@ -99,6 +99,51 @@ def test_records_hold_exactly_what_the_files_hold(shards, examples):
         assert np.array_equal(example["label"], np.asarray(Image.open(sample.label)))  # the palette's indices
 
 
+def beam_config(source, **options):
+    pipeline_options = pytest.importorskip("apache_beam.options.pipeline_options", reason="apache-beam is not installed")
+    beam_options = pipeline_options.PipelineOptions(["--runner=DirectRunner"])
+    return tfds.download.DownloadConfig(manual_dir=source, beam_options=beam_options, **options)
+
+
+def of_folder(directory):
+    return {path.relative_to(directory): path.read_bytes() for path in directory.rglob("*.array_record*")}
+
+
+def test_beam_writes_the_same_records(shards, tmp_path):
+    root, directory = shards
+    builder = builders.BUILDERS["voc2012"](data_dir=tmp_path, file_format="array_record")
+    builder.download_and_prepare(download_config=beam_config(root))
+    assert of_folder(pathlib.Path(builder.data_dir)) == of_folder(directory) and len(of_folder(directory)) == 3
+    names = {path.name for path in directory.iterdir()} - {"made_from.json"}
+    assert {path.name for path in pathlib.Path(builder.data_dir).iterdir()} == names
+    assert builder.info.splits["train_aug"].num_examples == 3
+
+
+def test_beam_keeps_the_order_over_several_shards_and_refuses_a_bad_file(tmp_path):
+    write_example("voc2012", tmp_path / "voc")
+    for name in ("images/train_aug0.jpg", "masks/train_aug0.png"):  # 40 pictures
+        for number in range(3, 40):
+            shutil.copy(tmp_path / "voc" / name, tmp_path / "voc" / name.replace("aug0", f"aug{number}"))
+    lines = "".join(f"images/train_aug{number}.jpg\tmasks/train_aug{number}.png\n" for number in range(40))
+    (tmp_path / "voc/train.txt").write_text(lines)
+    for split in ("train_aug", "val"):
+        (tmp_path / f"voc/{split}.txt").unlink()
+    orders = []
+    for name, config in (("one", tfds.download.DownloadConfig(manual_dir=tmp_path / "voc", num_shards=4)),
+                         ("beam", beam_config(tmp_path / "voc", num_shards=4))):
+        builder = builders.BUILDERS["voc2012"](data_dir=tmp_path / name, file_format="array_record")
+        builder.download_and_prepare(download_config=config)
+        assert len(builder.info.splits["train"].shard_lengths) == 4
+        found = sources.evaluation(specs.get_dataset("voc2012"), builder.data_dir, "train").as_numpy_iterator()
+        orders.append([example["id"].decode() for example in found])
+    assert orders[0] == orders[1] and len(set(orders[0])) == 40
+    (tmp_path / "voc/images/train_aug7.jpg").write_bytes(b"no picture")
+    builder = builders.BUILDERS["voc2012"](data_dir=tmp_path / "bad", file_format="array_record")
+    with pytest.raises(Exception, match=r"train_aug7\.jpg: "):
+        builder.download_and_prepare(download_config=beam_config(tmp_path / "voc"))
+    assert not list(tmp_path.glob("bad/**/dataset_info.json"))
+
+
 def test_batches_resume_and_shard_as_those_of_files(shards):
     _, directory = shards
     spec = specs.get_dataset("voc2012")

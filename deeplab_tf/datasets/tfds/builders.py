@@ -3,22 +3,31 @@
 A builder takes its pictures from the folder of the data set (TFDS calls it the manual directory; data/README.md says how it
 lies on disk). Pictures are stored as the bytes of their files; masks as grey PNGs of train ids, because a PNG feature
 would decode a palette to colours and lose the ids.
+
+Where TFDS is given options or a runner of Apache Beam, pictures are read and checked by Beam's workers, who must see the folder
+of the data set and that of the records. The records and their order are the same to the byte; TFDS cuts a split of several
+shards elsewhere then.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import json
 import os
 import pathlib
 from collections.abc import Sequence
 
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from deeplab_tf.datasets.masks import read_label
 from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.prepare import origin
 from deeplab_tf.datasets.samples import Sample, list_samples, present_splits
-from deeplab_tf.datasets.specs import get_dataset
+from deeplab_tf.datasets.specs import DatasetSpec, get_dataset
 from deeplab_tf.errors import UserError
+from deeplab_tf.extras import needed
 
 
 class SegmentationBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -29,6 +38,7 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tru
     SPEC_NAME: str
     SPLITS: tuple[str, ...] = ("train", "val")
     IMAGE_FORMAT = "jpeg"
+    _lists: str | None = None  # folder of the lists that Beam's workers read; None without Beam
 
     def _info(self) -> tfds.core.DatasetInfo:
         spec = get_dataset(self.SPEC_NAME)
@@ -51,14 +61,38 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tru
         there, missing = present_splits(spec, dl_manager.manual_dir, self.SPLITS)
         if not there:
             raise UserError(next(iter(missing.values())))
-        return {split: self._generate_examples(list_samples(spec, dl_manager.manual_dir, split)) for split in there}
+        return {split: self._generate_examples(list_samples(spec, dl_manager.manual_dir, split), split) for split in there}
 
-    def _generate_examples(self, samples: tuple[Sample, ...]):
-        spec = get_dataset(self.SPEC_NAME)
-        for sample in samples:
-            read_image(sample.image)  # what is broken is refused by name here, not in the training
-            label = read_label(sample.label, spec)
-            yield sample.id, {"image": sample.image, "label": label[..., None], "id": sample.id}
+    def _generate_examples(self, samples: tuple[Sample, ...], split: str):
+        """(id, example) of every picture, or Beam's transform that gives them."""
+        example = functools.partial(_example, get_dataset(self.SPEC_NAME))
+        if self._lists is None:
+            return map(example, samples)
+        beam, path = needed("apache_beam", "beam", "a builder with Beam's options"), os.path.join(self._lists, f"{split}.jsonl")
+        with tf.io.gfile.GFile(path, "w") as lines:  # a transform that holds the samples would not pass through a runner's door
+            lines.write("".join(json.dumps(dataclasses.asdict(sample)) + "\n" for sample in samples))
+        return beam.io.ReadFromText(path) | beam.Reshuffle() | beam.Map(_of_line) | beam.Map(example)
+
+    def _download_and_prepare(self, dl_manager, download_config) -> None:
+        if not (download_config.beam_runner or download_config.beam_options):
+            return super()._download_and_prepare(dl_manager, download_config)
+        self._lists = os.path.join(os.fspath(self.data_dir), "lists")  # the folder that becomes the records' when all is done
+        tf.io.gfile.makedirs(self._lists)
+        try:
+            super()._download_and_prepare(dl_manager, download_config)
+        finally:
+            tf.io.gfile.rmtree(self._lists)
+            self._lists = None
+
+
+def _example(spec: DatasetSpec, sample: Sample) -> tuple[str, dict]:
+    read_image(sample.image)  # what is broken is refused by name here, not in the training
+    label = read_label(sample.label, spec)
+    return sample.id, {"image": sample.image, "label": label[..., None], "id": sample.id}
+
+
+def _of_line(line: str) -> Sample:
+    return Sample(**json.loads(line))
 
 
 class DeeplabVoc2012(SegmentationBuilder):
