@@ -51,13 +51,18 @@ def main(argv: list[str]) -> None:
 def run(data=None, parts=PARTS, rounds=5, threads=2, pictures=3, search_pictures=12, json="crf_benchmark.json") -> dict:
     """Runs the parts, prints their lines, writes the figures to `json` and returns them."""
     source = Real(data) if data else Synthetic()
-    functions = {"agreement": lambda: agreement(source, pictures),
-                 "speed": lambda: crf_speed.both_kinds(source, pictures, rounds, threads),
-                 "classes": lambda: crf_speed.by_classes(source, max(1, rounds // 2), threads),
-                 "large": lambda: crf_speed.large(source, max(1, rounds // 2), threads),
-                 "volume": lambda: crf_speed.volume(rounds, threads), "dropin": lambda: crf_speed.drop_in(source, rounds),
-                 "layer": lambda: _layer(rounds), "memory": lambda: crf_speed.memory(source, threads),
-                 "search": lambda: search(source, search_pictures, threads), "quality": lambda: quality(source, threads)}
+    functions = {
+        "agreement": lambda: agreement(source, pictures),
+        "speed": lambda: crf_speed.both_kinds(source, pictures, rounds, threads),
+        "classes": lambda: crf_speed.by_classes(source, max(1, rounds // 2), threads),
+        "large": lambda: crf_speed.large(source, max(1, rounds // 2), threads),
+        "volume": lambda: crf_speed.volume(rounds, threads),
+        "dropin": lambda: crf_speed.drop_in(source, rounds),
+        "layer": lambda: _layer(rounds),
+        "memory": lambda: crf_speed.memory(source, threads),
+        "search": lambda: search(source, search_pictures, threads),
+        "quality": lambda: quality(source, threads),
+    }
     figures = {}
     for part in parts:
         if part == "quality" and not data:
@@ -70,6 +75,7 @@ def run(data=None, parts=PARTS, rounds=5, threads=2, pictures=3, search_pictures
 
 def _layer(rounds):
     from benchmarks import layer_speed
+
     return layer_speed.run(rounds)
 
 
@@ -90,8 +96,10 @@ def agreement(source, pictures) -> dict:
                 ours, theirs = (DenseCRF(params, one)(image, probs) for one in ("auto", "pydensecrf"))
                 worst["labels"] = min(worst["labels"], float((ours.argmax(-1) == theirs.argmax(-1)).mean()))
                 worst["difference"] = max(worst["difference"], float(abs(ours - theirs).max()))
-    print(f"agreement with pydensecrf, worst picture: labels equal on {100 * worst['labels']:.4f} %, "
-          f"largest difference in Q {worst['difference']:.1e}")
+    print(
+        f"agreement with pydensecrf, worst picture: labels equal on {100 * worst['labels']:.4f} %, "
+        f"largest difference in Q {worst['difference']:.1e}"
+    )
     return worst
 
 
@@ -112,12 +120,18 @@ def search(source, count, threads) -> dict:
             theirs = (time.perf_counter() - start) / len(sample)
     scores = {row.setting: row.mean_iou for row in whole.rows}
     best = found.rows[0].setting
-    figures = {"per_setting_ratio": theirs / (whole.seconds / whole.runs),
-               "whole_ratio": theirs * whole.runs / found.seconds, "runs": found.runs, "exhaustive_runs": whole.runs,
-               "gap_points": 100 * (whole.rows[0].mean_iou - scores[best])}
-    print(f"search, {len(pictures)} pictures: {figures['per_setting_ratio']:.2f} times a two-process pydensecrf loop per "
-          f"picture and setting, {figures['whole_ratio']:.2f} times as a whole ({found.runs} of {whole.runs} runs); the "
-          f"winner is {figures['gap_points']:.3f} points of mIoU below the exhaustive one")
+    figures = {
+        "per_setting_ratio": theirs / (whole.seconds / whole.runs),
+        "whole_ratio": theirs * whole.runs / found.seconds,
+        "runs": found.runs,
+        "exhaustive_runs": whole.runs,
+        "gap_points": 100 * (whole.rows[0].mean_iou - scores[best]),
+    }
+    print(
+        f"search, {len(pictures)} pictures: {figures['per_setting_ratio']:.2f} times a two-process pydensecrf loop per "
+        f"picture and setting, {figures['whole_ratio']:.2f} times as a whole ({found.runs} of {whole.runs} runs); the "
+        f"winner is {figures['gap_points']:.3f} points of mIoU below the exhaustive one"
+    )
     return figures
 
 
@@ -133,16 +147,23 @@ def _search_pictures(source, folder, count):
         noisy = softmax(np.log(probs + 1e-3) + rng.normal(scale=1.5, size=probs.shape))
         save_scores(f"{folder}/{identity}.npz", noisy)
         pictures.append(crf_search.Picture(identity, f"{folder}/{identity}.npz", *[f"{folder}/{identity}_picture.npz"] * 2))
-    return pictures, {"num_classes": 21, "read_image": lambda path: np.load(path)["image"],
-                      "read_label": lambda path: np.load(path)["label"]}
+    return pictures, {
+        "num_classes": 21,
+        "read_image": lambda path: np.load(path)["image"],
+        "read_label": lambda path: np.load(path)["label"],
+    }
 
 
 def _reading(spec):
     from deeplab_tf.datasets.masks import read_label
     from deeplab_tf.datasets.pictures import read_image
-    return {"num_classes": spec.num_classes, "ignore_label": spec.ignore_label,
-            "read_image": lambda path: np.asarray(read_image(path)),
-            "read_label": lambda path: np.asarray(read_label(path, spec))}
+
+    return {
+        "num_classes": spec.num_classes,
+        "ignore_label": spec.ignore_label,
+        "read_image": lambda path: np.asarray(read_image(path)),
+        "read_label": lambda path: np.asarray(read_label(path, spec)),
+    }
 
 
 def _pydensecrf_job(job):
@@ -151,6 +172,7 @@ def _pydensecrf_job(job):
         image = np.load(picture.image)["image"]
     else:
         import cv2
+
         image = np.ascontiguousarray(cv2.imread(picture.image)[:, :, ::-1])
     params = dataclasses.replace(CrfParams(w2=3, sigma_gamma=3), **setting._asdict())
     return DenseCRF(params, "pydensecrf")(image, load_scores(picture.score)).argmax(axis=-1).sum()
@@ -160,11 +182,18 @@ def quality(source, threads) -> dict:
     """mIoU on the val pictures before and after a CRF searched on the train pictures: whole, and in bands of 5 pixels."""
     with tempfile.TemporaryDirectory(prefix="deeplab_tf_crf_") as folder:
         options = _reading(source.spec)
-        found = crf_search.search(source.cached(folder, "train_aug"), log_file=f"{folder}/log.jsonl", threads=threads,
-                                  report=lambda line: None, **options)
+        found = crf_search.search(
+            source.cached(folder, "train_aug"),
+            log_file=f"{folder}/log.jsonl",
+            threads=threads,
+            report=lambda line: None,
+            **options,
+        )
     crf, figures = DenseCRF(found.params, threads=threads), {"params": dataclasses.asdict(found.params)}
-    tallies = {step: [ConfusionMatrix(21), *(TrimapCurve(21, name, max_width=5) for name in DEFINITIONS)]
-               for step in ("before", "after")}
+    tallies = {
+        step: [ConfusionMatrix(21), *(TrimapCurve(21, name, max_width=5) for name in DEFINITIONS)]
+        for step in ("before", "after")
+    }
     for sample in source.samples["val"]:
         image, probs = source(sample.id)
         for step, maps in (("before", probs), ("after", crf(image, probs))):
@@ -172,7 +201,8 @@ def quality(source, threads) -> dict:
                 tally.update(options["read_label"](sample.label), maps.argmax(axis=-1))
     for step, (whole, *bands) in tallies.items():
         figures[step] = {"whole": 100 * whole.mean_iou()} | {
-            name: 100 * band.mean_iou()[5] for name, band in zip(DEFINITIONS, bands, strict=True)}
+            name: 100 * band.mean_iou()[5] for name, band in zip(DEFINITIONS, bands, strict=True)
+        }
     told = {"whole": "whole pictures", "label_change": "within 5 pixels of a label change", "void": "of a contour in void"}
     changes = ", ".join(f"{text} {figures['before'][name]:.2f} -> {figures['after'][name]:.2f}" for name, text in told.items())
     print(f"val mIoU in %: {changes}; with {found.params}")

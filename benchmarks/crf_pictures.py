@@ -18,9 +18,9 @@ class Synthetic:
 
     def __call__(self, identity, height=375, width=500, classes=21):
         import cv2
+
         rng = np.random.default_rng(int(identity))
-        probs = softmax(cv2.resize(rng.normal(size=(height // 8, width // 8, classes)).astype(np.float32) * 3,
-                                    (width, height)))
+        probs = softmax(cv2.resize(rng.normal(size=(height // 8, width // 8, classes)).astype(np.float32) * 3, (width, height)))
         light = cv2.resize(rng.normal(size=(height // 40 + 2, width // 40 + 2, 3)).astype(np.float32) * 40, (width, height))
         noise = rng.normal(scale=4, size=(height, width, 3))
         image = rng.integers(30, 226, (classes, 3))[probs.argmax(axis=-1)] + light + noise
@@ -34,12 +34,14 @@ class Real:
     def __init__(self, data):
         from deeplab_tf.datasets.samples import list_samples
         from deeplab_tf.datasets.specs import get_dataset
+
         self.spec = get_dataset("voc2012")
         folder = str(pathlib.Path(data) / "data/VOCdevkit/VOC2012")
         self.samples = {split: list_samples(self.spec, folder, split) for split in ("train_aug", "val")}
         self.ids = tuple(sample.id for sample in self.samples["train_aug"])
         self._files = {sample.id: sample for split in self.samples.values() for sample in split}
         import tensorflow as tf
+
         self._network = tf.lite.Interpreter(str(pathlib.Path(data) / "weights/deeplabv3_257_mv_gpu.tflite"), num_threads=1)
         self._network.allocate_tensors()
 
@@ -47,6 +49,7 @@ class Real:
         import cv2
 
         from deeplab_tf.datasets.pictures import read_image
+
         image = np.asarray(read_image(self._files[identity].image))
         height, width = image.shape[:2]
         side = min(_WINDOW, height, width)
@@ -104,7 +107,7 @@ def with_classes(source, count, classes):
     every = landscape(source, count + -(-(classes - 21) // 20))
     found = []
     for place, (image, probs) in enumerate(every[:count]):
-        others = [other[..., 1:] for _, other in every[:place] + every[place + 1:]]
+        others = [other[..., 1:] for _, other in every[:place] + every[place + 1 :]]
         both = np.concatenate([probs, *others], axis=-1)[..., :classes]
         found.append((image, np.ascontiguousarray(both / both.sum(axis=-1, keepdims=True))))
     return found
@@ -114,5 +117,5 @@ def _strongest(probs, classes):
     if classes == probs.shape[-1]:
         return probs
     order = np.argsort(-probs.sum(axis=(0, 1)), kind="stable")
-    rest = probs[..., order[classes - 1:]].sum(axis=-1, keepdims=True)
-    return np.ascontiguousarray(np.concatenate([probs[..., order[:classes - 1]], rest], axis=-1))
+    rest = probs[..., order[classes - 1 :]].sum(axis=-1, keepdims=True)
+    return np.ascontiguousarray(np.concatenate([probs[..., order[: classes - 1]], rest], axis=-1))

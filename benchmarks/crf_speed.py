@@ -38,22 +38,33 @@ def speed(pictures, kind, rounds, threads) -> dict:
     figures, classes = {}, pictures[0][1].shape[-1]
     for sigmas in SETTINGS:
         taken = [_compare(*picture, sigmas, rounds, threads) for picture in pictures]
-        figures[str(sigmas)] = {"ratio": _mean(theirs[0] / ours[0] for ours, theirs in taken),
-                                "processor_ratio": _mean(theirs[1] / ours[1] for ours, theirs in taken),
-                                "seconds": statistics.median(ours[0] for ours, _ in taken)}
-        print(f"{kind}, 500x375x{classes}, sigmas {sigmas}: {figures[str(sigmas)]['ratio']:.2f} times pydensecrf's speed on "
-              f"{threads} threads, {figures[str(sigmas)]['processor_ratio']:.2f} times per processor second", flush=True)
+        figures[str(sigmas)] = {
+            "ratio": _mean(theirs[0] / ours[0] for ours, theirs in taken),
+            "processor_ratio": _mean(theirs[1] / ours[1] for ours, theirs in taken),
+            "seconds": statistics.median(ours[0] for ours, _ in taken),
+        }
+        print(
+            f"{kind}, 500x375x{classes}, sigmas {sigmas}: {figures[str(sigmas)]['ratio']:.2f} times pydensecrf's speed on "
+            f"{threads} threads, {figures[str(sigmas)]['processor_ratio']:.2f} times per processor second",
+            flush=True,
+        )
     for name in ("ratio", "processor_ratio"):
         figures[f"mean_{name}"] = _mean(figures[str(sigmas)][name] for sigmas in SETTINGS)
-    print(f"{kind}, {classes} classes: geometric mean {figures['mean_ratio']:.2f}, per processor second "
-          f"{figures['mean_processor_ratio']:.2f}", flush=True)
+    print(
+        f"{kind}, {classes} classes: geometric mean {figures['mean_ratio']:.2f}, per processor second "
+        f"{figures['mean_processor_ratio']:.2f}",
+        flush=True,
+    )
     return figures
 
 
 def both_kinds(source, count, rounds, threads, classes=21) -> dict:
     """Score maps of the source, and dense random ones, of which no label can be left out."""
-    figures = {} if isinstance(source, Synthetic) else {
-        "real": speed(with_classes(source, count, classes), "real maps", rounds, threads)}
+    figures = (
+        {}
+        if isinstance(source, Synthetic)
+        else {"real": speed(with_classes(source, count, classes), "real maps", rounds, threads)}
+    )
     return figures | {"random": speed(with_classes(Synthetic(), count, classes), "random maps", rounds, threads)}
 
 
@@ -77,13 +88,17 @@ def large(source, rounds, threads) -> dict:
             ours, theirs = _compare(*picture, sigmas, rounds, threads)
             name = f"{kind}, {sigmas}"
             figures[name] = {"ratio": theirs[0] / ours[0], "processor_ratio": theirs[1] / ours[1], "seconds": ours[0]}
-            print(f"2048x1024x19, {kind}, sigmas {sigmas}: {figures[name]['ratio']:.2f} times pydensecrf's speed, "
-                  f"{figures[name]['processor_ratio']:.2f} times per processor second", flush=True)
+            print(
+                f"2048x1024x19, {kind}, sigmas {sigmas}: {figures[name]['ratio']:.2f} times pydensecrf's speed, "
+                f"{figures[name]['processor_ratio']:.2f} times per processor second",
+                flush=True,
+            )
     return figures
 
 
 def _enlarged(image, probs):
     import cv2
+
     size = (2048, 1024)
     return cv2.resize(image, size), np.stack([cv2.resize(probs[..., c], size) for c in range(19)], axis=-1)
 
@@ -91,6 +106,7 @@ def _enlarged(image, probs):
 def volume(rounds, threads) -> dict:
     """A [16, 96, 96] volume with one channel and 4 classes: features x, y, z and the grey value."""
     import pydensecrf.densecrf as densecrf
+
     rng = np.random.default_rng(0)
     z, y, x = (axis.ravel().astype(np.float32) for axis in np.mgrid[:16, :96, :96])
     probs = _volume_probs(rng, x, y, z)
@@ -124,6 +140,7 @@ def drop_in(source, rounds) -> dict:
     import pydensecrf.densecrf as theirs_module
 
     from deeplab_tf.crf.pydensecrf import densecrf as ours_module
+
     image, probs = landscape(source, 1)[0]
     unary = np.ascontiguousarray(-np.log(np.maximum(probs, 1e-8)).reshape(-1, probs.shape[-1]).T)
 
@@ -142,10 +159,18 @@ def _told(name, ours, theirs, rounds):
     found, expected = ours(), theirs()
     labels, difference = (found.argmax(-1) == expected.argmax(-1)).mean(), abs(found - expected).max()
     mine, other = _of_both(rounds, ours, theirs)
-    print(f"{name}: {other[0] / mine[0]:.2f} times pydensecrf's speed, {other[1] / mine[1]:.2f} times per processor second; "
-          f"labels equal on {100 * labels:.4f} %, largest difference in Q {difference:.1e}", flush=True)
-    return {"ratio": other[0] / mine[0], "processor_ratio": other[1] / mine[1], "seconds": mine[0], "labels": float(labels),
-            "difference": float(difference)}
+    print(
+        f"{name}: {other[0] / mine[0]:.2f} times pydensecrf's speed, {other[1] / mine[1]:.2f} times per processor second; "
+        f"labels equal on {100 * labels:.4f} %, largest difference in Q {difference:.1e}",
+        flush=True,
+    )
+    return {
+        "ratio": other[0] / mine[0],
+        "processor_ratio": other[1] / mine[1],
+        "seconds": mine[0],
+        "labels": float(labels),
+        "difference": float(difference),
+    }
 
 
 def memory(source, threads) -> dict:
@@ -161,8 +186,10 @@ def memory(source, threads) -> dict:
             for sigmas in SETTINGS:
                 ours, theirs = (_in_own_process(_peak, folder, one, sigmas, threads) for one in ("auto", "pydensecrf"))
                 figures[f"{kind}, {classes}, {sigmas}"] = {"ours_mb": ours, "pydensecrf_mb": theirs, "ratio": ours / theirs}
-                print(f"memory, {kind} maps, {classes} classes, sigmas {sigmas}: {ours:.0f} MB, pydensecrf {theirs:.0f} MB",
-                      flush=True)
+                print(
+                    f"memory, {kind} maps, {classes} classes, sigmas {sigmas}: {ours:.0f} MB, pydensecrf {theirs:.0f} MB",
+                    flush=True,
+                )
     return figures
 
 

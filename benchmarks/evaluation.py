@@ -121,8 +121,11 @@ def _stages(folder, options, precision):
     rates = {name: len(examples) / statistics.median(taken) for name, taken in seconds.items()}
     slower = min(("network", "crf"), key=rates.get)
     ratio = median_ratio(seconds[slower], seconds["both"])
-    print(f"{options.model} {precision}, evaluation: network alone {rates['network']:.2f}, CRF alone "
-          f"{rates['crf']:.2f}, both {rates['both']:.2f} pictures/s, {ratio:.3f} of the slower one's", flush=True)
+    print(
+        f"{options.model} {precision}, evaluation: network alone {rates['network']:.2f}, CRF alone "
+        f"{rates['crf']:.2f}, both {rates['both']:.2f} pictures/s, {ratio:.3f} of the slower one's",
+        flush=True,
+    )
 
 
 def _files(folder, options, precision):

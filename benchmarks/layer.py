@@ -42,7 +42,8 @@ def main(argv: list[str]) -> None:
         figures["weights"] = layer_weights.run(options.run, options.pictures, options.held_out, options.epochs)
     if "scribbles" in options.parts:
         figures["scribbles"] = layer_scribbles.run(
-            options.data_dir, options.seeds, options.steps, options.loss_weight, options.held_out)
+            options.data_dir, options.seeds, options.steps, options.loss_weight, options.held_out
+        )
     if "speed" in options.parts:
         figures["speed"] = layer_speed.run(options.rounds)
     pathlib.Path(options.json).write_text(json.dumps(figures, indent=2) + "\n")

@@ -53,8 +53,10 @@ def run(data_dir: str, seeds: tuple[int, ...], steps: int, loss_weight: float, h
                 figures.setdefault(name, []).append(100 * found.mean_iou())
             print(f"seed {seed}:", ", ".join(f"{name} {values[-1]:.2f} %" for name, values in figures.items()), flush=True)
     full, without, with_loss = (statistics.mean(values) for values in figures.values())
-    print(f"mIoU on {held_out} held-out scenes, mean of {len(seeds)} seeds: masks {full:.2f} %, scribbles {without:.2f} % "
-          f"({without / full:.3f} of that), with the CRF loss {with_loss:.2f} % ({with_loss / full:.3f})")
+    print(
+        f"mIoU on {held_out} held-out scenes, mean of {len(seeds)} seeds: masks {full:.2f} %, scribbles {without:.2f} % "
+        f"({without / full:.3f} of that), with the CRF loss {with_loss:.2f} % ({with_loss / full:.3f})"
+    )
     return figures
 
 
@@ -72,7 +74,8 @@ class Training:
         self._made_of = (spec, samples, seed, steps)
         source = pipeline.files(spec, samples)
         self._batches = lambda start: pipeline.batches_of(
-            source, crop_size=CROP, batch_size=BATCH, scales=(SCALE,), seed=seed, start_step=start)
+            source, crop_size=CROP, batch_size=BATCH, scales=(SCALE,), seed=seed, start_step=start
+        )
         self.model = build_model("vgg16_largefov", spec.num_classes, seed=seed, **NETWORK)
         self.optimizer = keras.optimizers.Adam(Poly(RATE, steps))
         self.optimizer.build(self.model.trainable_variables)

@@ -30,13 +30,18 @@ def run(rounds: int) -> dict:
             total = tf.reduce_sum(function())
         return tape.gradient(total, logits).numpy()
 
-    seconds = in_turn({
-        "DenseCRF": lambda: crf(picture()[0], probs),
-        "layer forward": lambda: layer(picture(), logits).numpy(),
-        "layer forward and backward": lambda: gradient_of(lambda: layer(picture(), logits)),
-        "loss forward and backward": lambda: gradient_of(lambda: dense_crf_loss(logits, picture())),
-    }, rounds)
+    seconds = in_turn(
+        {
+            "DenseCRF": lambda: crf(picture()[0], probs),
+            "layer forward": lambda: layer(picture(), logits).numpy(),
+            "layer forward and backward": lambda: gradient_of(lambda: layer(picture(), logits)),
+            "loss forward and backward": lambda: gradient_of(lambda: dense_crf_loss(logits, picture())),
+        },
+        rounds,
+    )
     figures = {name: median_ratio(taken, seconds["DenseCRF"]) for name, taken in seconds.items() if name != "DenseCRF"}
-    print(f"{SIDE}x{SIDE}x{CLASSES}, {ITERATIONS} iterations, times the time of DenseCRF:",
-          ", ".join(f"{name} {ratio:.2f}" for name, ratio in figures.items()))
+    print(
+        f"{SIDE}x{SIDE}x{CLASSES}, {ITERATIONS} iterations, times the time of DenseCRF:",
+        ", ".join(f"{name} {ratio:.2f}" for name, ratio in figures.items()),
+    )
     return figures

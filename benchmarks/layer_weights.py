@@ -32,35 +32,52 @@ def run(workdir: str, pictures: int, held_out: int, epochs: int) -> dict:
     """mIoU in % on the held-out pictures without a CRF, with the searched and with the trained one."""
     trained_run = load_run(workdir, load_config(workdir))
     spec, data_dir = trained_run.spec, data_dir_of(trained_run.config)
-    reading = {"read_image": lambda path: np.asarray(read_image(path)),
-               "read_label": lambda path: np.asarray(read_label(path, spec))}
+    reading = {
+        "read_image": lambda path: np.asarray(read_image(path)),
+        "read_label": lambda path: np.asarray(read_label(path, spec)),
+    }
     with tempfile.TemporaryDirectory(prefix="deeplab_tf_layer_") as folder:
         known, unknown = (
             _scored(trained_run.model, list_samples(spec, data_dir, split)[:count], pathlib.Path(folder))
-            for split, count in (("train", pictures), ("val", held_out)))
+            for split, count in (("train", pictures), ("val", held_out))
+        )
         found = crf_search.search(known, num_classes=spec.num_classes, log_file=f"{folder}/log.jsonl", **reading)
-        examples, judged = ([(reading["read_image"](one.image), load_scores(one.score), reading["read_label"](one.label))
-                             for one in split] for split in (known, unknown))
+        examples, judged = (
+            [(reading["read_image"](one.image), load_scores(one.score), reading["read_label"](one.label)) for one in split]
+            for split in (known, unknown)
+        )
     layer = MeanFieldCRF(dataclasses.replace(found.params, w1=START, w2=START, iterations=ITERATIONS))
     losses = _train(layer, examples, epochs)
     trained = layer.dense_crf(found.params.iterations)
-    crfs = {"no CRF": None, "bad start": DenseCRF(dataclasses.replace(found.params, w1=START, w2=START)),
-            "searched": DenseCRF(found.params), "trained": trained}
+    crfs = {
+        "no CRF": None,
+        "bad start": DenseCRF(dataclasses.replace(found.params, w1=START, w2=START)),
+        "searched": DenseCRF(found.params),
+        "trained": trained,
+    }
     figures = {name: 100 * _mean_iou(judged, crf, spec.num_classes) for name, crf in crfs.items()}
-    print(", ".join(f"{name} {value:.2f} %" for name, value in figures.items()),
-          f"mIoU on {len(judged)} held-out pictures; the searched {found.params}; trained from {START} in {epochs} epochs, "
-          f"loss {losses[0]:.4f} -> {losses[-1]:.4f}: w1 {trained.params.w1:.2f}, w2 {trained.params.w2:.2f}, compatibility")
+    print(
+        ", ".join(f"{name} {value:.2f} %" for name, value in figures.items()),
+        f"mIoU on {len(judged)} held-out pictures; the searched {found.params}; trained from {START} in {epochs} epochs, "
+        f"loss {losses[0]:.4f} -> {losses[-1]:.4f}: w1 {trained.params.w1:.2f}, w2 {trained.params.w2:.2f}, compatibility",
+    )
     print(np.array2string(trained.compatibility, precision=2, suppress_small=True))
-    return figures | {"params": dataclasses.asdict(found.params), "w1": trained.params.w1, "w2": trained.params.w2,
-                      "compatibility": trained.compatibility.tolist(), "losses": losses}
+    return figures | {
+        "params": dataclasses.asdict(found.params),
+        "w1": trained.params.w1,
+        "w2": trained.params.w2,
+        "compatibility": trained.compatibility.tolist(),
+        "losses": losses,
+    }
 
 
 def _scored(model, samples, folder) -> list[crf_search.Picture]:
     """The samples with their score files, written now."""
     for sample in tqdm.tqdm(samples, desc="scores", unit="picture"):
         save_scores(folder / f"{sample.id.replace('/', '_')}.npz", segment(model, np.asarray(read_image(sample.image))))
-    return [crf_search.Picture(one.id, str(folder / f"{one.id.replace('/', '_')}.npz"), one.image, one.label)
-            for one in samples]
+    return [
+        crf_search.Picture(one.id, str(folder / f"{one.id.replace('/', '_')}.npz"), one.image, one.label) for one in samples
+    ]
 
 
 def _train(layer, examples, epochs) -> list[float]:

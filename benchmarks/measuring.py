@@ -83,6 +83,7 @@ def elsewhere(function: str, *arguments) -> Iterator[Callable[[], None]]:
         subprocess.Popen([sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
                          text=True) as child,
     ):  # fmt: skip
+
         def run() -> None:
             with contextlib.suppress(BrokenPipeError):
                 print("run", file=child.stdin, flush=True)

@@ -130,20 +130,32 @@ def _measure(options, name, precision, size, batch, run) -> list[Row]:
     model = next(iter(models.values()))
     gflop = PASSES[run] * batch * forward_gflop(model, size)
     fixed = {
-        "model": name, "precision": precision, "size": size, "batch": batch, "run": run,
-        "parameters": sum(math.prod(v.shape) for v in model.trainable_variables), "field_of_view": field_of_view(name),
+        "model": name,
+        "precision": precision,
+        "size": size,
+        "batch": batch,
+        "run": run,
+        "parameters": sum(math.prod(v.shape) for v in model.trainable_variables),
+        "field_of_view": field_of_view(name),
     }
     rows = []
     for method in runs.keys() - {"matmul"}:
         rates = [work / m * s / gflop for m, s in zip(seconds["matmul"], seconds[method], strict=True)]
         median = statistics.median(seconds[method])
-        rows.append(Row(
-            method=method, seconds=median, images=batch / median, gflops=gflop / median,
-            of_matmul=1 / statistics.median(rates), **fixed,
-            over_torch=median_ratio(seconds["torch"], seconds[method]) if "torch" in seconds else None,
-            peak_megabytes=_peak(name, method, precision, size, batch, options.threads)
-            if options.memory and run == "step" else None,
-        ))
+        rows.append(
+            Row(
+                method=method,
+                seconds=median,
+                images=batch / median,
+                gflops=gflop / median,
+                of_matmul=1 / statistics.median(rates),
+                **fixed,
+                over_torch=median_ratio(seconds["torch"], seconds[method]) if "torch" in seconds else None,
+                peak_megabytes=_peak(name, method, precision, size, batch, options.threads)
+                if options.memory and run == "step"
+                else None,
+            )
+        )
     return sorted(rows, key=lambda row: [*options.methods, "torch"].index(row.method))
 
 
@@ -198,6 +210,7 @@ def two_steps(name, method, precision, size, batch, threads):
         def run():
             _, step = _our_run(name, method, precision, size, batch, "step")
             step(), step()
+
     return run
 
 

@@ -88,8 +88,10 @@ def _claim(options) -> None:
         path.write_text(json.dumps(asked) + "\n")
     there = json.loads(path.read_text())
     if changed := [f"--{name}" for name in asked if there.get(name) != asked[name]]:
-        raise UserError(f"--folder={options.folder}: its artefacts and rows came about with other {', '.join(changed)}, "
-                        "expected the same to go on; give another folder.")
+        raise UserError(
+            f"--folder={options.folder}: its artefacts and rows came about with other {', '.join(changed)}, "
+            "expected the same to go on; give another folder."
+        )
 
 
 def _parse(argv):
@@ -220,7 +222,9 @@ def _recommended(rows: list[Row]) -> list[str]:
         best, other = min(exact, key=lambda row: row.p50), min(alone, key=lambda row: row.p50)
         line = f"{size}: take {best.variant} in float32 ({best.p50:.3f} s)"
         if other.precision != "float32":
-            line += (f"; {other.variant} in {other.precision} takes {other.p50 / best.p50:.2f} of its time: export tells what "
-                     "it costs in mean IoU")
+            line += (
+                f"; {other.variant} in {other.precision} takes {other.p50 / best.p50:.2f} of its time: export tells what "
+                "it costs in mean IoU"
+            )
         said.append(line)
     return said

@@ -60,8 +60,19 @@ if TYPE_CHECKING:  # what type checkers and editors see
     from deeplab_tf.weights.loading import load_weights as load_weights
 
 _SUBPACKAGES = (
-    "crf", "datasets", "evaluation", "experiment", "inference", "layers", "metrics", "models", "pages", "refining", "serving",
-    "training", "weights",
+    "crf",
+    "datasets",
+    "evaluation",
+    "experiment",
+    "inference",
+    "layers",
+    "metrics",
+    "models",
+    "pages",
+    "refining",
+    "serving",
+    "training",
+    "weights",
 )
 
 __all__ = sorted([*_PLACES, *_SUBPACKAGES])  # noqa: PLE0605

@@ -24,13 +24,16 @@ def define(flags):
     absl_flags.DEFINE_string("dataset", None, "name of the data set", flag_values=flags)
     absl_flags.DEFINE_string("data_dir", None, "its folder", flag_values=flags)
     absl_flags.DEFINE_list(
-        "splits", None, "splits to check, compared with each other (default: train and val, as far as they are there)",
-        flag_values=flags)
+        "splits",
+        None,
+        "splits to check, compared with each other (default: train and val, as far as they are there)",
+        flag_values=flags,
+    )
     absl_flags.DEFINE_string("page", None, "HTML page to write, with overlays to look at", flag_values=flags)
     absl_flags.DEFINE_string("fix", None, "new folder for a repaired copy", flag_values=flags)
     absl_flags.DEFINE_list(
-        "mapping", None, "for --fix: VALUE:ID pairs, what values in masks are meant as; ID may be void",
-        flag_values=flags)
+        "mapping", None, "for --fix: VALUE:ID pairs, what values in masks are meant as; ID may be void", flag_values=flags
+    )
 
 
 def main(flags, arguments):

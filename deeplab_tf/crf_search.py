@@ -64,8 +64,9 @@ def find_preset(flags):
 
     samples = searching.drawn(data.samples, flags.pictures)
     scores = searching.make_scores(data.config, flags.workdir, samples, out) if flags.workdir else searching.in_folder(folder)
-    outcome = searching.search_parameters(data.spec, samples, scores, out, base, exhaustive=flags.exhaustive,
-                                          finer=flags.finer, threads=flags.threads)
+    outcome = searching.search_parameters(
+        data.spec, samples, scores, out, base, exhaustive=flags.exhaustive, finer=flags.finer, threads=flags.threads
+    )
     print(outcome.sentence())
 
 

@@ -25,8 +25,9 @@ def define(flags):
     absl_flags.DEFINE_bool("save_scores", False, "keep the probabilities for --cached_scores", flag_values=flags)
     absl_flags.DEFINE_bool("cached_scores", False, "run the CRF over saved scores, without the network", flag_values=flags)
     absl_flags.DEFINE_string("out", None, "folder for the results in place of WORKDIR/eval/SPLIT", flag_values=flags)
-    absl_flags.DEFINE_bool("match_names", False, "where the data's labels are not in the run's order: match them by name",
-                           flag_values=flags)
+    absl_flags.DEFINE_bool(
+        "match_names", False, "where the data's labels are not in the run's order: match them by name", flag_values=flags
+    )
     absl_flags.DEFINE_string("shard", None, "i/n: every n-th picture from the i-th on, for --merge", flag_values=flags)
     absl_flags.DEFINE_bool("merge", False, "make the results of all shards", flag_values=flags)
     absl_flags.DEFINE_bool("overwrite", False, "replace results that are there", flag_values=flags)
@@ -35,8 +36,9 @@ def define(flags):
 def main(flags, arguments):
     config = config_of_trained(flags)
     if not flags.workdir and (not flags.out or flags.cached_scores):
-        raise UserError("--out is not set, expected a folder for the results of --weights; give --out=… (--cached_scores: "
-                        "--workdir).")
+        raise UserError(
+            "--out is not set, expected a folder for the results of --weights; give --out=… (--cached_scores: --workdir)."
+        )
     folder = result_folder(config, flags.workdir, flags.out, flags.overwrite)
     check_split(config, config.data.eval_split)
     quiet_logs()
@@ -58,7 +60,7 @@ def main(flags, arguments):
 
 
 def shard_of(text):
-    """"2/8" -> (2, 8)."""
+    """(2, 8) of "2/8"."""
     try:
         number, count = map(int, text.split("/")) if text else (1, 1)
     except ValueError:

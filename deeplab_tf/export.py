@@ -46,8 +46,10 @@ def main(flags, arguments):
     print(f"{kind}: {out} (loaded again; largest differences: {found})")
     if exported.judged:
         before, after = exported.judged.mean_iou
-        print(f"mean IoU of {exported.judged.images:,} pictures of {config.data.eval_split}: {100 * before:.2f} %, {precision} "
-              f"{100 * after:.2f} % ({100 * (after - before):+.2f} points)")
+        print(
+            f"mean IoU of {exported.judged.images:,} pictures of {config.data.eval_split}: {100 * before:.2f} %, {precision} "
+            f"{100 * after:.2f} % ({100 * (after - before):+.2f} points)"
+        )
     elif precision not in (None, "float32") and flags.format != "saved_model":
         print(f"What {precision} costs in mean IoU is not known: --eval_split has no masks here.", file=sys.stderr)
 

@@ -62,8 +62,10 @@ def _acquire(path: pathlib.Path) -> int | None:
         except BlockingIOError as error:
             who = os.pread(lock, 200, 0).decode(errors="replace") or "by another process"
             os.close(lock)
-            raise UserError(f"{path.parent}: in use ({who}), expected one program at a time that writes there; wait until it "
-                            "ends or choose another folder.") from error
+            raise UserError(
+                f"{path.parent}: in use ({who}), expected one program at a time that writes there; wait until it "
+                "ends or choose another folder."
+            ) from error
         except OSError:
             os.close(lock)
             return None

@@ -28,8 +28,9 @@ def define(flags):
     absl_flags.DEFINE_integer("seeds", None, "seeds of every row (default: 3, with --quick 1)", 1, flag_values=flags)
     absl_flags.DEFINE_list("only", [], f"tables to train, of {', '.join(TABLES)}; default: all", flag_values=flags)
     absl_flags.DEFINE_bool("quick", False, "train four telling rows only", flag_values=flags)
-    absl_flags.DEFINE_integer("side_by_side", None, "trainings at a time, one thread each (default: a core each, at most 4)", 1,
-                              flag_values=flags)
+    absl_flags.DEFINE_integer(
+        "side_by_side", None, "trainings at a time, one thread each (default: a core each, at most 4)", 1, flag_values=flags
+    )
     absl_flags.DEFINE_bool("train", True, "train what is missing; --notrain: judge what is there", flag_values=flags)
     absl_flags.DEFINE_string("into", None, "Markdown file to put the tables of --out into", flag_values=flags)
     absl_flags.DEFINE_bool("check", False, "with --into: only tell whether the file is up to date", flag_values=flags)
@@ -63,8 +64,10 @@ def main(flags, arguments):
 
 def _put_into(flags, text):
     if not put_into(flags.into, text, flags.check, MARKS) and flags.check:
-        raise UserError(f"{flags.into}: its tables are stale; write them with python -m deeplab_tf.paper --out={flags.out} "
-                        f"--into={flags.into}.")
+        raise UserError(
+            f"{flags.into}: its tables are stale; write them with python -m deeplab_tf.paper --out={flags.out} "
+            f"--into={flags.into}."
+        )
 
 
 def cli() -> None:

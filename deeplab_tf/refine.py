@@ -23,19 +23,28 @@ def define(flags):
     absl_flags.DEFINE_string("scores", None, "folder of score or activation maps to refine", flag_values=flags)
     absl_flags.DEFINE_string("truth", None, "folder of true masks, to measure mIoU", flag_values=flags)
     absl_flags.DEFINE_string("out", None, "folder for the refined masks", flag_values=flags)
-    absl_flags.DEFINE_string("preset", "resnet101_voc2012", "CRF parameters, and what goes with them for activation maps: "
-                             f"{', '.join(PRESETS)}, or a file of crf_search", flag_values=flags)
-    absl_flags.DEFINE_string("background", None, "of maps that leave it out: a number (0.30), power:ALPHA for (1 - highest "
-                             "map)^ALPHA, or two, between which pixels stay unsure; none: it is among the maps; default: the "
-                             "preset's", flag_values=flags)
-    absl_flags.DEFINE_string("certainty", None, "how far labels are trusted, 0..1; for maps: of their best classes, none: "
-                             "take their values; default: masks 0.9, maps the preset's", flag_values=flags)
+    absl_flags.DEFINE_string(
+        "preset", "resnet101_voc2012", f"for CRF and maps: {', '.join(PRESETS)}, or a file of crf_search", flag_values=flags
+    )
+    absl_flags.DEFINE_string(
+        "background",
+        None,
+        "of maps that leave it out: a number (0.30), power:ALPHA for (1 - highest map)^ALPHA, or two, between which pixels "
+        "stay unsure; none: it is among the maps; default: the preset's",
+        flag_values=flags,
+    )
+    absl_flags.DEFINE_string(
+        "certainty",
+        None,
+        "trust in labels, 0..1; of maps: in the best classes, or none for their values; default: masks 0.9, maps the preset's",
+        flag_values=flags,
+    )
     absl_flags.DEFINE_string("unsure", "255", "id of pixels without a label in all masks, or none", flag_values=flags)
-    absl_flags.DEFINE_integer("window", 1024, "pictures with a longer side are cut into windows of so many pixels a side",
-                              flag_values=flags)
+    absl_flags.DEFINE_integer(
+        "window", 1024, "longer pictures are cut into windows of so many pixels a side", flag_values=flags
+    )
     absl_flags.DEFINE_integer("halo", 128, "of which so many at each side are context", flag_values=flags)
-    absl_flags.DEFINE_integer("threads", None, "windows in work at once; default: all processors", lower_bound=1,
-                              flag_values=flags)
+    absl_flags.DEFINE_integer("threads", None, "windows in work at once; default: all processors", 1, flag_values=flags)
     absl_flags.DEFINE_bool("overwrite", False, "remove results that are there and start anew", flag_values=flags)
 
 
@@ -52,8 +61,9 @@ def main(flags, arguments):
     from deeplab_tf.refining.settings import REPORT, choose_settings, claim_folder
 
     given = {name: pathlib.Path(flags[name].value) for name in ("labels", "scores", "truth") if flags[name].value}
-    settings = choose_settings(flags.preset, flags.scores is not None, flags.background, flags.certainty, flags.unsure,
-                               flags.window, flags.halo)
+    settings = choose_settings(
+        flags.preset, flags.scores is not None, flags.background, flags.certainty, flags.unsure, flags.window, flags.halo
+    )
     jobs = find_jobs(images, out, **given)
     if flags.labels and not flags["unsure"].present:
         check_unsure(jobs[:5], settings)

@@ -26,8 +26,10 @@ def main(flags, arguments):
 
     summary = train(config, workdir)
     if summary["interrupted"]:
-        print(f"interrupted after step {summary['step']} of {config.solver.steps}, saved {summary['checkpoint']}; the same "
-              "command goes on from there")
+        print(
+            f"interrupted after step {summary['step']} of {config.solver.steps}, saved {summary['checkpoint']}; the same "
+            "command goes on from there"
+        )
         raise SystemExit(130)  # so that `train && eval` does not go on
     loss = "" if summary["loss"] is None else f", loss {summary['loss']:.4f}"
     print(f"trained {config.model.model} for {summary['step']} steps{loss}: {summary['checkpoint']}")

@@ -99,8 +99,19 @@ def test_all_that_registers_itself_is_imported():
 
 def test_modules_are_attributes():
     code = "import sys, deeplab_tf as dl\nfor name in ({}): assert eval('dl.' + name), name"
-    names = ["training.losses", "models.resnet", "models.features", "crf.params", "datasets.specs", "weights.names",
-             "layers.atrous", "metrics.confusion_matrix", "inference.tiles", "pages.chart", "serving.signatures"]
+    names = [
+        "training.losses",
+        "models.resnet",
+        "models.features",
+        "crf.params",
+        "datasets.specs",
+        "weights.names",
+        "layers.atrous",
+        "metrics.confusion_matrix",
+        "inference.tiles",
+        "pages.chart",
+        "serving.signatures",
+    ]
     python(code.format(", ".join(map(repr, names))))
     with pytest.raises(AttributeError, match="no_such"):
         deeplab_tf.models.no_such  # noqa: B018

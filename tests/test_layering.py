@@ -11,9 +11,19 @@ import deeplab_tf
 
 ROOT = pathlib.Path(deeplab_tf.__file__).parent
 DOORS = sorted(path.stem for path in ROOT.glob("*.py") if "__main__" in path.read_text())
-LIGHT = ["deeplab_tf", "deeplab_tf.experiment.config", "deeplab_tf.experiment.flags", "deeplab_tf.experiment.run_folder",
-         "deeplab_tf.experiment.recipes", "deeplab_tf.datasets.specs", "deeplab_tf.datasets.samples", "deeplab_tf.crf.params",
-         "deeplab_tf.metrics.confusion_matrix", "deeplab_tf.models.zoo", *(f"deeplab_tf.{door}" for door in DOORS)]
+LIGHT = [
+    "deeplab_tf",
+    "deeplab_tf.experiment.config",
+    "deeplab_tf.experiment.flags",
+    "deeplab_tf.experiment.run_folder",
+    "deeplab_tf.experiment.recipes",
+    "deeplab_tf.datasets.specs",
+    "deeplab_tf.datasets.samples",
+    "deeplab_tf.crf.params",
+    "deeplab_tf.metrics.confusion_matrix",
+    "deeplab_tf.models.zoo",
+    *(f"deeplab_tf.{door}" for door in DOORS),
+]
 GROUND = {"errors", "extras", "keras_objects", "locks", "published", "submodules", "whole_files"}
 ALLOWED = {  # folder -> parts of the package that it may import beside itself and the ground; no arrow runs back up
     "layers": set(),
@@ -29,8 +39,18 @@ ALLOWED = {  # folder -> parts of the package that it may import beside itself a
     "evaluation": {"layers", "models", "datasets", "weights", "crf", "metrics", "inference", "pages"},
     "serving": {"layers", "models", "datasets", "inference", "crf", "pages"},
     "training": {"layers", "models", "datasets", "weights", "crf", "metrics", "pages"},
-    "experiment": {"models", "datasets", "weights", "crf", "inference", "pages", "training", "evaluation", "serving",
-                   "illustrations"},
+    "experiment": {
+        "models",
+        "datasets",
+        "weights",
+        "crf",
+        "inference",
+        "pages",
+        "training",
+        "evaluation",
+        "serving",
+        "illustrations",
+    },
 }
 
 

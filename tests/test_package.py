@@ -99,8 +99,7 @@ def distributions(tmp_path_factory):
             shutil.copy(path, tree)
     missing = str(folder / "no-compiler")
     command = [sys.executable, "setup.py", "-q", "sdist", f"--dist-dir={folder}", "bdist_wheel", f"--dist-dir={folder}"]
-    done = subprocess.run(command, cwd=tree, capture_output=True, text=True,
-                          env={**os.environ, "CC": missing, "CXX": missing})
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, env={**os.environ, "CC": missing, "CXX": missing})
     assert done.returncode == 0, done.stderr[-2000:]
     with tarfile.open(next(folder.glob("*.tar.gz"))) as sdist, zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
         return {name.partition("/")[2] for name in sdist.getnames()}, set(wheel.namelist())

@@ -69,9 +69,15 @@ class DenseCRF:
     at most, as much as another order of additions makes, and no label did.
     """
 
-    def __init__(self, params: CrfParams = DEFAULT, backend: str = "auto", threads: int | None = None,
-                 compatibility: np.ndarray | None = None, prune: float = DEFAULT_PRUNE,
-                 memory_limit: float = MEMORY_LIMIT):
+    def __init__(
+        self,
+        params: CrfParams = DEFAULT,
+        backend: str = "auto",
+        threads: int | None = None,
+        compatibility: np.ndarray | None = None,
+        prune: float = DEFAULT_PRUNE,
+        memory_limit: float = MEMORY_LIMIT,
+    ):
         self.threads = checked_threads(threads)
         self.params = _checked_params(params)
         self.backend = choose_backend(backend, BACKENDS)
@@ -84,11 +90,11 @@ class DenseCRF:
     def __call__(self, image: np.ndarray, probs: np.ndarray, iterations_trace: Literal[False] = ...) -> np.ndarray: ...
 
     @overload
-    def __call__(self, image: np.ndarray, probs: np.ndarray,
-                 iterations_trace: Literal[True]) -> tuple[np.ndarray, Trace]: ...
+    def __call__(self, image: np.ndarray, probs: np.ndarray, iterations_trace: Literal[True]) -> tuple[np.ndarray, Trace]: ...
 
-    def __call__(self, image: np.ndarray, probs: np.ndarray,
-                 iterations_trace: bool = False) -> np.ndarray | tuple[np.ndarray, Trace]:
+    def __call__(
+        self, image: np.ndarray, probs: np.ndarray, iterations_trace: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, Trace]:
         """Refine the probabilities of one picture.
 
         Args:
@@ -111,11 +117,11 @@ class DenseCRF:
     def from_unary(self, image: np.ndarray, unary: np.ndarray, iterations_trace: Literal[False] = ...) -> np.ndarray: ...
 
     @overload
-    def from_unary(self, image: np.ndarray, unary: np.ndarray,
-                   iterations_trace: Literal[True]) -> tuple[np.ndarray, Trace]: ...
+    def from_unary(self, image: np.ndarray, unary: np.ndarray, iterations_trace: Literal[True]) -> tuple[np.ndarray, Trace]: ...
 
-    def from_unary(self, image: np.ndarray, unary: np.ndarray,
-                   iterations_trace: bool = False) -> np.ndarray | tuple[np.ndarray, Trace]:
+    def from_unary(
+        self, image: np.ndarray, unary: np.ndarray, iterations_trace: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, Trace]:
         """As calling it, with the unary energies float [height, width, classes] (-log P, or any finite ones)."""
         image, unary = _checked(image, unary, "unary", self.compatibility)
         if not np.isfinite(unary).all():
@@ -123,9 +129,17 @@ class DenseCRF:
         return self._solver(image)(unary, False, self.params, iterations_trace)
 
     @classmethod
-    def from_labels(cls, image: np.ndarray, labels: np.ndarray, certainty: float = 0.7, unsure: int | None = None,
-                    num_classes: int | None = None, params: CrfParams | None = None, backend: str = "auto",
-                    threads: int | None = None) -> np.ndarray:
+    def from_labels(
+        cls,
+        image: np.ndarray,
+        labels: np.ndarray,
+        certainty: float = 0.7,
+        unsure: int | None = None,
+        num_classes: int | None = None,
+        params: CrfParams | None = None,
+        backend: str = "auto",
+        threads: int | None = None,
+    ) -> np.ndarray:
         """Refine a mask of ids: float32 [height, width, classes] beliefs, whose argmax is the refined mask.
 
         Args:
@@ -168,20 +182,35 @@ class DenseCRF:
         params = self.params
         far = max(max(image.shape[:2]) / min(params.sigma_alpha, params.sigma_gamma), 255 / params.sigma_beta)
         if far > _MOST_SIGMAS:
-            raise ValueError(f"CRF sigmas are too small for this picture: it is {far:.3g} of them wide, expected at most "
-                             f"{_MOST_SIGMAS:,}; use larger sigma_alpha, sigma_beta or sigma_gamma.")
+            raise ValueError(
+                f"CRF sigmas are too small for this picture: it is {far:.3g} of them wide, expected at most "
+                f"{_MOST_SIGMAS:,}; use larger sigma_alpha, sigma_beta or sigma_gamma."
+            )
         if self.backend == "native":
-            kernels = engine().Kernels.of_picture(image, params.sigma_alpha, params.sigma_beta, params.sigma_gamma,
-                                                  params.normalization, self.threads, self._workspace, self._memory)
+            kernels = engine().Kernels.of_picture(
+                image,
+                params.sigma_alpha,
+                params.sigma_beta,
+                params.sigma_gamma,
+                params.normalization,
+                self.threads,
+                self._workspace,
+                self._memory,
+            )
             return lambda *request: self._native(kernels, *request)
         if self.backend == "numpy":
             kernels = mean_field.build_kernels(image, params)
             return lambda *request: self._slow(
-                lambda unary, params, trace: mean_field.infer(kernels, unary, self._terms(params), params.iterations,
-                                                              trace=trace), *request)
+                lambda unary, params, trace: mean_field.infer(
+                    kernels, unary, self._terms(params), params.iterations, trace=trace
+                ),
+                *request,
+            )
         from deeplab_tf.crf import pydensecrf_backend
+
         return lambda *request: self._slow(
-            lambda unary, params, trace: pydensecrf_backend.infer(image, unary, params, self.compatibility, trace), *request)
+            lambda unary, params, trace: pydensecrf_backend.infer(image, unary, params, self.compatibility, trace), *request
+        )
 
     def _terms(self, params) -> list[mean_field.Term]:
         return [(params.w1, self.compatibility), (params.w2, self.compatibility)]
@@ -189,9 +218,15 @@ class DenseCRF:
     def _native(self, kernels, values, are_probs, params, keep_trace):
         shape = (params.iterations + 1, *values.shape)
         trace = Trace(np.empty(shape, np.float32), np.empty(shape, np.float32)) if keep_trace else None
-        beliefs = kernels.infer(values, are_probs, self._terms(params), params.iterations, prune=self.prune,
-                                score_trace=trace.scores if trace else None,
-                                belief_trace=trace.beliefs if trace else None)
+        beliefs = kernels.infer(
+            values,
+            are_probs,
+            self._terms(params),
+            params.iterations,
+            prune=self.prune,
+            score_trace=trace.scores if trace else None,
+            belief_trace=trace.beliefs if trace else None,
+        )
         if beliefs is None:
             _check_range(values)
         return (beliefs, trace) if keep_trace else beliefs
@@ -215,24 +250,28 @@ def _checked(image, values, name, compatibility) -> tuple[np.ndarray, np.ndarray
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"image: got shape {list(image.shape)} {image.dtype}, expected uint8 [height, width, 3].")
     if values.ndim != 3 or not (values.dtype.kind == "f" or values.dtype.name == "bfloat16"):
-        raise ValueError(f"{name}: got shape {list(values.shape)} {values.dtype}, expected float "
-                         "[height, width, classes].")
+        raise ValueError(f"{name}: got shape {list(values.shape)} {values.dtype}, expected float [height, width, classes].")
     if values.shape[:2] != image.shape[:2]:
-        raise ValueError(f"{name}: got shape {list(values.shape)} for an image of {list(image.shape)}, expected "
-                         "the same height and width.")
+        raise ValueError(
+            f"{name}: got shape {list(values.shape)} for an image of {list(image.shape)}, expected the same height and width."
+        )
     if 0 in values.shape:
         raise ValueError(f"{name}: got shape {list(values.shape)}, expected at least one pixel and one class.")
     if compatibility is not None and len(compatibility) != values.shape[2]:
-        raise ValueError(f"{name}: got {values.shape[2]} classes for a compatibility of "
-                         f"{list(compatibility.shape)}, expected one row and column per class.")
+        raise ValueError(
+            f"{name}: got {values.shape[2]} classes for a compatibility of "
+            f"{list(compatibility.shape)}, expected one row and column per class."
+        )
     return np.ascontiguousarray(image), np.ascontiguousarray(values, np.float32)
 
 
 def _check_range(probs: np.ndarray) -> None:
     low, high = probs.min(), probs.max()
     if not (low >= 0 and high < 1.001):
-        raise ValueError(f"probs: got values from {low:.4g} to {high:.4g}, expected probabilities in 0..1 without "
-                         "NaN; apply softmax to logits first.")
+        raise ValueError(
+            f"probs: got values from {low:.4g} to {high:.4g}, expected probabilities in 0..1 without "
+            "NaN; apply softmax to logits first."
+        )
 
 
 def _checked_compatibility(matrix) -> np.ndarray:

@@ -22,18 +22,23 @@ class Gradients(NamedTuple):
     compatibility: np.ndarray
 
 
-def build_filters(image: np.ndarray, params: CrfParams, backend: str = "auto",
-                  threads: int | None = None) -> tuple[GaussianFilter, GaussianFilter]:
+def build_filters(
+    image: np.ndarray, params: CrfParams, backend: str = "auto", threads: int | None = None
+) -> tuple[GaussianFilter, GaussianFilter]:
     """The bilateral and the position filter of one picture [height, width, 3], uint8 or float, RGB in 0..255."""
-    features = (bilateral_features(image, params.sigma_alpha, params.sigma_beta),
-                position_features(image.shape[0], image.shape[1], params.sigma_gamma))
-    bilateral, position = (GaussianFilter(one, normalization=params.normalization, backend=backend, threads=threads)
-                           for one in features)
+    features = (
+        bilateral_features(image, params.sigma_alpha, params.sigma_beta),
+        position_features(image.shape[0], image.shape[1], params.sigma_gamma),
+    )
+    bilateral, position = (
+        GaussianFilter(one, normalization=params.normalization, backend=backend, threads=threads) for one in features
+    )
     return bilateral, position
 
 
-def mean_field(filters: Sequence, logits: np.ndarray, weights: Sequence[float], compatibility: np.ndarray,
-               iterations: int) -> tuple[np.ndarray, np.ndarray]:
+def mean_field(
+    filters: Sequence, logits: np.ndarray, weights: Sequence[float], compatibility: np.ndarray, iterations: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Scores s_T of mean field: s_0 = logits, q_t = softmax(s_t), s_(t+1) = logits - sum_k w_k (W_k q_t) C'.
 
     Args:
@@ -55,8 +60,9 @@ def mean_field(filters: Sequence, logits: np.ndarray, weights: Sequence[float], 
     return scores, beliefs
 
 
-def mean_field_adjoint(filters: Sequence, beliefs: np.ndarray, weights: Sequence[float], compatibility: np.ndarray,
-                       gradient: np.ndarray) -> Gradients:
+def mean_field_adjoint(
+    filters: Sequence, beliefs: np.ndarray, weights: Sequence[float], compatibility: np.ndarray, gradient: np.ndarray
+) -> Gradients:
     """The gradients of a scalar whose gradient with respect to `mean_field`'s scores is `gradient` [pixels, classes].
 
     With g_t the gradient with respect to s_t and h_k = W_k' g_(t+1): the filter acts on pixels and C on classes, so they

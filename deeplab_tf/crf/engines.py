@@ -15,6 +15,7 @@ def engine():
         ImportError: it was not built with this installation, or does not load.
     """
     from deeplab_tf.crf import _engine
+
     return _engine
 
 
@@ -23,8 +24,10 @@ def engine_missing() -> str | None:
     try:
         engine()
     except ImportError as error:
-        return (f"The dense CRF runs in NumPy, 10 to 30 times slower, as the compiled engine is missing ({error}); reinstall "
-                "deeplab_tf with a C++17 compiler and pybind11 at hand.")
+        return (
+            f"The dense CRF runs in NumPy, 10 to 30 times slower, as the compiled engine is missing ({error}); reinstall "
+            "deeplab_tf with a C++17 compiler and pybind11 at hand."
+        )
     return None
 
 
@@ -44,8 +47,10 @@ def choose_backend(backend: str, choices: tuple[str, ...]) -> str:
     if backend == "auto":
         return "native" if has_native() else "numpy"
     if backend == "native" and not has_native():
-        raise ValueError("backend: got 'native', but the engine was not compiled; reinstall with a C++17 compiler "
-                         "at hand or use backend='numpy'.")
+        raise ValueError(
+            "backend: got 'native', but the engine was not compiled; reinstall with a C++17 compiler "
+            "at hand or use backend='numpy'."
+        )
     return backend
 
 

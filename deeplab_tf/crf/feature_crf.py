@@ -47,8 +47,9 @@ class PairwiseKernel:
         cost = np.ascontiguousarray(self.compatibility, np.float32)
         shape = np.shape(self.compatibility)
         if len(shape) > 2 or (len(shape) == 2 and shape[0] != shape[1]) or 0 in shape or not np.isfinite(cost).all():
-            raise ValueError(f"compatibility: got shape {list(shape)}, expected a finite number, [classes] or "
-                             "[classes, classes].")
+            raise ValueError(
+                f"compatibility: got shape {list(shape)}, expected a finite number, [classes] or [classes, classes]."
+            )
         object.__setattr__(self, "compatibility", cost.reshape(shape))
         if self.normalization not in NORMALIZATIONS:
             raise ValueError(f"normalization: got {self.normalization!r}, expected one of {', '.join(NORMALIZATIONS)}.")
@@ -75,11 +76,20 @@ class FeatureCRF:
         ValueError: no kernel, kernels that disagree on the pixels, or an unknown or missing backend.
     """
 
-    def __init__(self, kernels: Sequence[PairwiseKernel], *, backend: str = "auto", threads: int | None = None,
-                 prune: float = DEFAULT_PRUNE, memory_limit: float = MEMORY_LIMIT):
+    def __init__(
+        self,
+        kernels: Sequence[PairwiseKernel],
+        *,
+        backend: str = "auto",
+        threads: int | None = None,
+        prune: float = DEFAULT_PRUNE,
+        memory_limit: float = MEMORY_LIMIT,
+    ):
         if len({len(kernel.features) for kernel in kernels}) != 1:
-            raise ValueError(f"kernels: got features over {[len(kernel.features) for kernel in kernels]} pixels, expected at "
-                             "least one kernel and the same pixels for all.")
+            raise ValueError(
+                f"kernels: got features over {[len(kernel.features) for kernel in kernels]} pixels, expected at "
+                "least one kernel and the same pixels for all."
+            )
         self._terms = [kernel.term() for kernel in kernels]
         self._pixels = len(kernels[0].features)
         self._native: Any = None
@@ -87,9 +97,13 @@ class FeatureCRF:
         threads, self._prune = checked_threads(threads), checked_prune(prune)
         memory = checked_memory_limit(memory_limit)
         if choose_backend(backend, BACKENDS) == "native":
-            self._native = engine().Kernels.of_features([kernel.features for kernel in kernels],
-                                                        [kernel.normalization for kernel in kernels], threads,
-                                                        engine().Workspace(), memory)
+            self._native = engine().Kernels.of_features(
+                [kernel.features for kernel in kernels],
+                [kernel.normalization for kernel in kernels],
+                threads,
+                engine().Workspace(),
+                memory,
+            )
         else:
             self._slow = [mean_field.Kernel(kernel.features, kernel.normalization) for kernel in kernels]
 
@@ -140,13 +154,16 @@ class FeatureCRF:
             if classes is None and cost is not None:
                 classes = len(cost)
         if values.ndim != 2 or len(values) != self._pixels or values.shape[1] != (classes or values.shape[1] or 1):
-            raise ValueError(f"{name}: got shape {list(values.shape)}, expected [{self._pixels}, {classes or 'classes'}] for "
-                             "these kernels.")
+            raise ValueError(
+                f"{name}: got shape {list(values.shape)}, expected [{self._pixels}, {classes or 'classes'}] for these kernels."
+            )
         values = np.ascontiguousarray(values, np.float32)
         if not np.isfinite(values).all():
             raise ValueError(f"{name}: got NaN or infinite values, expected finite ones.")
         for _, cost in self._terms:
             if cost is not None and len(cost) != values.shape[1]:
-                raise ValueError(f"{name}: got {values.shape[1]} classes for a compatibility of {list(cost.shape)}, expected "
-                                 "one entry, or row and column, per class.")
+                raise ValueError(
+                    f"{name}: got {values.shape[1]} classes for a compatibility of {list(cost.shape)}, expected "
+                    "one entry, or row and column, per class."
+                )
         return values

@@ -28,14 +28,16 @@ class GaussianFilter:
             an unknown normalization or backend.
     """
 
-    def __init__(self, features: np.ndarray, *, normalization: str = "symmetric", backend: str = "auto",
-                 threads: int | None = None):
+    def __init__(
+        self, features: np.ndarray, *, normalization: str = "symmetric", backend: str = "auto", threads: int | None = None
+    ):
         features = checked_features(features)
         _check_normalization(normalization)
         self._pixels = len(features)
         if choose_backend(backend, BACKENDS) == "native":
-            self._kernels = engine().Kernels.of_features([features], [normalization], checked_threads(threads),
-                                                         engine().Workspace(), checked_memory_limit(MEMORY_LIMIT))
+            self._kernels = engine().Kernels.of_features(
+                [features], [normalization], checked_threads(threads), engine().Workspace(), checked_memory_limit(MEMORY_LIMIT)
+            )
             norm = self._kernels.norm(0)
         else:
             checked_threads(threads)
@@ -65,8 +67,10 @@ class GaussianFilter:
         """
         values = np.asarray(values)
         if values.ndim != 2 or len(values) != self._pixels or 0 in values.shape or values.dtype.kind not in "fiu":
-            raise ValueError(f"values: got shape {list(values.shape)} {values.dtype}, expected float "
-                             f"[{self._pixels}, channels] as there are {self._pixels} rows of features.")
+            raise ValueError(
+                f"values: got shape {list(values.shape)} {values.dtype}, expected float "
+                f"[{self._pixels}, channels] as there are {self._pixels} rows of features."
+            )
         values = np.ascontiguousarray(values, np.float32)
         if self._kernels is not None:
             return self._kernels.filter(0, values, transpose)
@@ -80,10 +84,16 @@ def checked_features(features) -> np.ndarray:
         ValueError: another shape, or values that are not finite.
     """
     features = np.asarray(features)
-    if (features.ndim != 2 or not len(features) or not 1 <= features.shape[1] <= MOST_DIMENSIONS
-            or features.dtype.kind not in "fiu"):
-        raise ValueError(f"features: got shape {list(features.shape)} {features.dtype}, expected float [pixels, dimensions] "
-                         f"with 1 to {MOST_DIMENSIONS} dimensions.")
+    if (
+        features.ndim != 2
+        or not len(features)
+        or not 1 <= features.shape[1] <= MOST_DIMENSIONS
+        or features.dtype.kind not in "fiu"
+    ):
+        raise ValueError(
+            f"features: got shape {list(features.shape)} {features.dtype}, expected float [pixels, dimensions] "
+            f"with 1 to {MOST_DIMENSIONS} dimensions."
+        )
     features = np.ascontiguousarray(features, np.float32)
     if not np.isfinite(features).all():
         raise ValueError("features: got NaN or infinite values, expected finite positions divided by the kernel's widths.")

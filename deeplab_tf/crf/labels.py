@@ -8,8 +8,9 @@ _VOID = 255  # what most data sets call a pixel without a label
 _NEVER = -math.log(1e-8)  # energy of an id that is no class
 
 
-def unary_from_labels(labels: np.ndarray, certainty: float = 0.7, unsure: int | None = None,
-                      num_classes: int | None = None) -> np.ndarray:
+def unary_from_labels(
+    labels: np.ndarray, certainty: float = 0.7, unsure: int | None = None, num_classes: int | None = None
+) -> np.ndarray:
     """Energies -log P of a mask: P is `certainty` for a pixel's own label, the others share the rest evenly.
 
     The formula of pydensecrf's unary_from_labels, with labels that keep their ids.
@@ -52,13 +53,17 @@ def _channels(ids: np.ndarray, unsure: int | None, num_classes: int | None) -> i
     """How many ids there are from 0 on; refuses those beyond."""
     low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, 0)
     if num_classes is None and unsure is None and high == _VOID:
-        raise ValueError("labels: got the id 255 and no num_classes; say unsure=255 if it marks pixels without a label, "
-                         "num_classes=256 if it is a class.")
+        raise ValueError(
+            "labels: got the id 255 and no num_classes; say unsure=255 if it marks pixels without a label, "
+            "num_classes=256 if it is a class."
+        )
     classes = high + 1 if num_classes is None else num_classes
     if isinstance(classes, bool) or classes != int(classes) or classes < 1:
         raise ValueError(f"num_classes: got {num_classes!r}, expected a whole number of at least 1.")
     if low < 0 or high >= classes:
         known = f"0..{int(classes) - 1}" + (f" or {unsure} (unsure)" if unsure is not None else "")
-        raise ValueError(f"labels: got the id {low if low < 0 else high}, expected {known}; pass unsure= for pixels without "
-                         "a label, num_classes= for more classes.")
+        raise ValueError(
+            f"labels: got the id {low if low < 0 else high}, expected {known}; pass unsure= for pixels without "
+            "a label, num_classes= for more classes."
+        )
     return int(classes)

@@ -27,7 +27,7 @@ class Lattice:
         self.size = len(self._keys)
         steps = [*strides, -sum(strides)]
         self._neighbours = [(self._find(self._keys + step), self._find(self._keys - step)) for step in steps]
-        self._alpha = np.float32(1 / (1 + 2.0 ** -dims))
+        self._alpha = np.float32(1 / (1 + 2.0**-dims))
 
     def _find(self, keys: np.ndarray) -> np.ndarray:
         """Index of each key; `size` (a row of zeros) where no sample touches that corner."""
@@ -106,7 +106,9 @@ def _pack(basis: np.ndarray) -> tuple[np.ndarray, list[int]]:
     for extent in (high - low + 1).tolist():
         strides.append(size)
         size *= extent
-    if size >= 2 ** 62:
-        raise ValueError("CRF sigmas are too small for this picture: the lattice has more than 2^62 places; use larger "
-                         "sigma_alpha, sigma_beta or sigma_gamma, or divide the features by larger widths.")
+    if size >= 2**62:
+        raise ValueError(
+            "CRF sigmas are too small for this picture: the lattice has more than 2^62 places; use larger "
+            "sigma_alpha, sigma_beta or sigma_gamma, or divide the features by larger widths."
+        )
     return (basis - low) @ np.array(strides, np.int64), strides

@@ -79,8 +79,14 @@ def message(term: Term, filtered: np.ndarray) -> np.ndarray:
     return np.float32(weight) * (filtered * cost if cost.ndim == 1 else filtered @ cost.T)
 
 
-def infer(kernels: Sequence[Kernel], unary: np.ndarray, terms: Sequence[Term], iterations: int,
-          start: np.ndarray | None = None, trace: bool = False) -> tuple[np.ndarray, Trace | None]:
+def infer(
+    kernels: Sequence[Kernel],
+    unary: np.ndarray,
+    terms: Sequence[Term],
+    iterations: int,
+    start: np.ndarray | None = None,
+    trace: bool = False,
+) -> tuple[np.ndarray, Trace | None]:
     """Beliefs float32 [..., classes] after the iterations, and the trace where asked for.
 
     Args:

@@ -57,12 +57,10 @@ class CrfParams:
             _check_number(name, getattr(self, name), "a number >= 0", lambda value: value >= 0)
         for name in ("sigma_alpha", "sigma_beta", "sigma_gamma"):
             _check_number(name, getattr(self, name), "a number > 0", lambda value: value > 0)
-        _check_number("iterations", self.iterations, "a whole number >= 0",
-                      lambda value: value >= 0 and value == int(value))
+        _check_number("iterations", self.iterations, "a whole number >= 0", lambda value: value >= 0 and value == int(value))
         object.__setattr__(self, "iterations", int(self.iterations))  # 10.0 of a preset file counts as 10
         if self.normalization not in NORMALIZATIONS:
-            raise ValueError(f"CRF normalization: got {self.normalization!r}, expected one of "
-                             f"{', '.join(NORMALIZATIONS)}.")
+            raise ValueError(f"CRF normalization: got {self.normalization!r}, expected one of {', '.join(NORMALIZATIONS)}.")
 
 
 def _check_number(name: str, value, expected: str, holds) -> None:
@@ -119,12 +117,14 @@ def load_preset(path: str | os.PathLike) -> CrfParams:
     try:
         values = json.loads(pathlib.Path(path).read_text())
     except (OSError, ValueError) as error:
-        raise UserError(f"CRF preset file {path}: cannot be read as JSON ({error}); "
-                        "write it with deeplab_tf.crf_search.") from error
+        raise UserError(
+            f"CRF preset file {path}: cannot be read as JSON ({error}); write it with deeplab_tf.crf_search."
+        ) from error
     names = [field.name for field in dataclasses.fields(CrfParams)]
     if not isinstance(values, dict) or not set(values) <= set(names):
-        raise UserError(f"CRF preset file {path}: got {_outline(values)}, expected a JSON object with names among "
-                        f"{', '.join(names)}.")
+        raise UserError(
+            f"CRF preset file {path}: got {_outline(values)}, expected a JSON object with names among {', '.join(names)}."
+        )
     try:
         return CrfParams(**values)
     except ValueError as error:

@@ -39,8 +39,7 @@ def save_scores(path: str | os.PathLike, probs: np.ndarray, picture: str = "") -
     """
     probs = np.asarray(probs, np.float32)
     if probs.ndim != 3 or not (probs.size and probs.min() >= 0 and probs.max() < 1.001):
-        raise ValueError(f"probs: got shape {list(probs.shape)}, expected probabilities in 0..1 as "
-                         "[height, width, classes].")
+        raise ValueError(f"probs: got shape {list(probs.shape)}, expected probabilities in 0..1 as [height, width, classes].")
     steps = np.rint(-np.log(np.clip(probs, MIN_PROBABILITY, 1)) * _STEPS).astype(np.int16)
     with replacing(path) as partial, open(partial, "wb") as file:
         np.savez_compressed(file, steps=np.diff(steps, axis=1, prepend=np.int16(0)), picture=np.array(picture))

@@ -89,9 +89,11 @@ class Grid:
 
     def finer(self, best: Setting) -> "Grid":
         """Half a step to either side of `best`, nothing at or below 0; w2 stays."""
+
         def values(centre, steps):
             half = min((abs(one - centre) for one in steps if one != centre), default=0) / 2
             return tuple(sorted({float(centre + k * half) for k in (-1, 0, 1) if centre + k * half > 0}))
+
         searched = {name: values(getattr(best, name), steps) for name, steps in self.axes.items() if name != "w2"}
         return Grid(**searched, w2=(best.w2,))
 
@@ -147,8 +149,7 @@ def counts(labels: np.ndarray, predictions: np.ndarray, num_classes: int, ignore
     known = labels != ignore_label
     labels, predictions = labels[known].astype(np.int64), predictions[known]
     right = np.bincount(labels[labels == predictions], minlength=num_classes)
-    return np.stack([right, np.bincount(labels, minlength=num_classes),
-                     np.bincount(predictions, minlength=num_classes)])
+    return np.stack([right, np.bincount(labels, minlength=num_classes), np.bincount(predictions, minlength=num_classes)])
 
 
 def mean_iou(total: np.ndarray) -> np.ndarray:
@@ -210,8 +211,10 @@ class _Runner:
                     self.log.add(setting, self.keys[identity], found)
                     self.runs += 1
             done += len(jobs)
-            self.report(f"{jobs[0][0]}: {done} of {total} lattices of this round, "
-                        f"{(time.monotonic() - start) / done * (total - done):.0f} s left")
+            self.report(
+                f"{jobs[0][0]}: {done} of {total} lattices of this round, "
+                f"{(time.monotonic() - start) / done * (total - done):.0f} s left"
+            )
             jobs = following
 
     def _queued(self, wanted):
@@ -226,16 +229,19 @@ class _Runner:
     def before(self) -> np.ndarray:
         """int64 [pictures, 3, classes] without the CRF."""
         read = (self._read(picture) for picture in self.pictures)
-        return np.stack([counts(labels, probs.argmax(axis=-1), self.num_classes, self.ignore_label)
-                         for _, probs, labels in read])
+        return np.stack(
+            [counts(labels, probs.argmax(axis=-1), self.num_classes, self.ignore_label) for _, probs, labels in read]
+        )
 
     def _read(self, picture):
         image, labels = self.read_image(picture.image), self.read_label(picture.label)
         probs = load_scores(picture.score, picture_digest(image))
         expected = (*image.shape[:2], self.num_classes)
         if probs.shape != expected or labels.shape != expected[:2]:
-            raise UserError(f"score map {picture.score}: got {list(probs.shape)} for a label of {list(labels.shape)}, "
-                            f"expected {list(expected)}; make the scores anew.")
+            raise UserError(
+                f"score map {picture.score}: got {list(probs.shape)} for a label of {list(labels.shape)}, "
+                f"expected {list(expected)}; make the scores anew."
+            )
         return image, probs, labels
 
     def _pair(self, image, probs, labels, settings):
@@ -259,10 +265,21 @@ def _key(picture: Picture, read_label: Callable[[str], np.ndarray]) -> str:
     return f"{picture.id} {digest.hexdigest()}"
 
 
-def search(pictures: Sequence[Picture], *, num_classes: int, read_image: Callable[[str], np.ndarray],
-           read_label: Callable[[str], np.ndarray], log_file: str, ignore_label: int = 255, grid: Grid | None = None,
-           base: CrfParams | None = None, exhaustive: bool = False, finer: bool = True, threads: int = 2,
-           report: Callable[[str], None] = print) -> SearchResult:
+def search(
+    pictures: Sequence[Picture],
+    *,
+    num_classes: int,
+    read_image: Callable[[str], np.ndarray],
+    read_label: Callable[[str], np.ndarray],
+    log_file: str,
+    ignore_label: int = 255,
+    grid: Grid | None = None,
+    base: CrfParams | None = None,
+    exhaustive: bool = False,
+    finer: bool = True,
+    threads: int = 2,
+    report: Callable[[str], None] = print,
+) -> SearchResult:
     """Find the parameters with the highest mIoU.
 
     Args:
@@ -301,8 +318,14 @@ def search(pictures: Sequence[Picture], *, num_classes: int, read_image: Callabl
                 race.enter(grid.finer(race.rows[0].setting).settings())
             best = race.rows[0].setting
             gain = _gain(before, runner.table([best], len(pictures))[0])
-    return SearchResult(dataclasses.replace(base, **best._asdict()), tuple(race.rows), float(mean_iou(before.sum(axis=0))),
-                        gain, runner.runs, time.monotonic() - start)
+    return SearchResult(
+        dataclasses.replace(base, **best._asdict()),
+        tuple(race.rows),
+        float(mean_iou(before.sum(axis=0))),
+        gain,
+        runner.runs,
+        time.monotonic() - start,
+    )
 
 
 def _walk(race: "_Race", grid: Grid) -> Grid:
@@ -362,6 +385,8 @@ class _Race:
                     self.rows.append(Row(setting, float(score), last))
             alive, done = [setting for setting, dropped in zip(alive, drop, strict=False) if not dropped], last
         self.rows.sort(key=lambda row: (-row.pictures, -row.mean_iou, row.setting))
-        self._report(f"{entered} settings tried, {entered - len(alive)} of them dropped before the last picture; best so far "
-                     f"{self.rows[0].setting} with mIoU {self.rows[0].mean_iou:.4f}")
+        self._report(
+            f"{entered} settings tried, {entered - len(alive)} of them dropped before the last picture; best so far "
+            f"{self.rows[0].setting} with mIoU {self.rows[0].mean_iou:.4f}"
+        )
         return True

@@ -23,8 +23,10 @@ class SearchLog:
         path = pathlib.Path(path)
         lines = path.read_text().splitlines() if path.exists() else []
         if lines and _parsed(lines[0]) != about:
-            raise UserError(f"search log {path}: it belongs to a search with {lines[0]}, expected {json.dumps(about)}; "
-                            "name another output folder or remove the file.")
+            raise UserError(
+                f"search log {path}: it belongs to a search with {lines[0]}, expected {json.dumps(about)}; "
+                "name another output folder or remove the file."
+            )
         records = [record for record in map(_parsed, lines[1:]) if record]
         for setting, picture, numbers in records:
             self._found[tuple(setting), picture] = np.array(numbers)
@@ -74,6 +76,7 @@ def write_heat_map(path: str | os.PathLike, rows) -> None:
     ones were not tried. The picture says so itself.
     """
     from PIL import Image, ImageDraw
+
     best: dict[tuple, Any] = {}
     for row in rows:
         cell = row.setting[1:3]
@@ -82,10 +85,11 @@ def write_heat_map(path: str | os.PathLike, rows) -> None:
     alphas, betas = (sorted(set(values)) for values in zip(*best, strict=True))
     most = max(row.pictures for row in rows)
     low, high = min(row.mean_iou for row in best.values()), max(row.mean_iou for row in best.values())
-    title = [f"mIoU in % after the CRF on {most} pictures, the best over w1 and w2",
-             "across: sigma_alpha, pixels; down: sigma_beta, grey levels"]
-    notes = ["grey: not tried, as the search follows the best settings",
-             "in brackets: dropped before all pictures were seen"]
+    title = [
+        f"mIoU in % after the CRF on {most} pictures, the best over w1 and w2",
+        "across: sigma_alpha, pixels; down: sigma_beta, grey levels",
+    ]
+    notes = ["grey: not tried, as the search follows the best settings", "in brackets: dropped before all pictures were seen"]
     top, width = LINE * (len(title) + 1), max((len(alphas) + 1) * CELL[0], LEAST_WIDTH)
     picture = Image.new("RGB", (width, top + (len(betas) + 1) * CELL[1] + LINE * (len(notes) + 1)), "white")
     draw = ImageDraw.Draw(picture)

@@ -12,8 +12,9 @@ from deeplab_tf.crf.dense_crf import DenseCRF
 Refined = tuple[Any, np.ndarray]
 
 
-def refine_stream(crf: DenseCRF, stream: Iterable[tuple[Any, np.ndarray, np.ndarray]], workers: int = 2,
-                  ahead: int = 4) -> Iterator[Refined]:
+def refine_stream(
+    crf: DenseCRF, stream: Iterable[tuple[Any, np.ndarray, np.ndarray]], workers: int = 2, ahead: int = 4
+) -> Iterator[Refined]:
     """Run the CRF over a stream while the stream's next picture is being computed.
 
     The caller's thread draws from `stream` (there the network runs); `workers` threads run the CRF, which does not

@@ -32,7 +32,8 @@ def trace_strip(trace: Trace, class_index: int, iterations: Sequence[int] = (0, 
     if classes > 1:
         scores = scores - np.delete(trace.scores[columns], class_index, axis=-1).max(axis=-1)
     limit = max(float(np.abs(scores).max()), 1e-6)
-    rows = [np.concatenate(list(maps), axis=1) for maps in
-            (0.5 + scores / (2 * limit), trace.beliefs[columns][..., class_index])]
+    rows = [
+        np.concatenate(list(maps), axis=1) for maps in (0.5 + scores / (2 * limit), trace.beliefs[columns][..., class_index])
+    ]
     grey = np.clip(np.concatenate(rows, axis=0) * 255 + 0.5, 0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=-1)

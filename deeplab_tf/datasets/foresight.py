@@ -63,8 +63,10 @@ def rare_classes(frequencies: statistics.ClassFrequencies, pictures: int, ignore
     said = []
     if none:
         names, flag = ", ".join(frequencies.names[k] for k in none), ",".join(map(str, [*ignored, *none]))
-        said.append(f"no training picture holds {names}, which can only score 0; add pictures, or leave them out with "
-                    f"--ignore_classes={flag}.")
+        said.append(
+            f"no training picture holds {names}, which can only score 0; add pictures, or leave them out with "
+            f"--ignore_classes={flag}."
+        )
     if few:
         listed = ", ".join(f"{name} ({count})" for name, count in few.items())
         said.append(f"few training pictures hold {listed}: what is learned is how they look there; add pictures of them.")
@@ -84,8 +86,10 @@ def seldom_in_crops(
     ]
     if not seldom:
         return []
-    return [f"hardly any crop of {crop_size} pixels will hold {', '.join(seldom)}, which are then hardly trained; take a "
-            "larger --crop_size or --class_weights=median_frequency, or add pictures of them."]
+    return [
+        f"hardly any crop of {crop_size} pixels will hold {', '.join(seldom)}, which are then hardly trained; take a "
+        "larger --crop_size or --class_weights=median_frequency, or add pictures of them."
+    ]
 
 
 def crop_shares(label: np.ndarray, num_classes: int, crop_size: int) -> np.ndarray:
@@ -118,8 +122,10 @@ def copies(trained: Mapping[str, np.ndarray], held_out: Mapping[str, np.ndarray]
     if not found:
         return []
     name, same = next(iter(found.items()))
-    return [f"{held}: {len(found):,} of {len(held_out):,} pictures look the same as one of {train} ({name} as {same}), so its "
-            "figures flatter; take them out of one of the two."]
+    return [
+        f"{held}: {len(found):,} of {len(held_out):,} pictures look the same as one of {train} ({name} as {same}), so its "
+        "figures flatter; take them out of one of the two."
+    ]
 
 
 def shared_sequences(trained: Mapping[str, np.ndarray], held_out: Mapping[str, np.ndarray], train: str, held: str) -> list[str]:
@@ -127,5 +133,7 @@ def shared_sequences(trained: Mapping[str, np.ndarray], held_out: Mapping[str, n
     frames = sequences.same_sequence(trained, held_out)
     if not frames:
         return []
-    return [f"{held}: {len(frames):,} of {len(held_out):,} pictures are frames of sequences that {train} holds too, by number "
-            f"and looks ({frames[0]}), so its figures flatter; hold out whole sequences."]
+    return [
+        f"{held}: {len(frames):,} of {len(held_out):,} pictures are frames of sequences that {train} holds too, by number "
+        f"and looks ({frames[0]}), so its figures flatter; hold out whole sequences."
+    ]

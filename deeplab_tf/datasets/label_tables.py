@@ -61,9 +61,7 @@ PASCAL_CONTEXT = numbered(
     ).split()
 )
 
-PASCAL_PERSON_PART = numbered(
-    ["background", "head", "torso", "upper arms", "lower arms", "upper legs", "lower legs"]
-)
+PASCAL_PERSON_PART = numbered(["background", "head", "torso", "upper arms", "lower arms", "upper legs", "lower legs"])
 
 CAMVID = tuple(
     Label(name, i, i if i < 11 else VOID, color)

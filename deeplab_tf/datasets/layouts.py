@@ -118,9 +118,7 @@ def _voc(root: pathlib.Path, split: str) -> list[Sample]:
         return _voc(root, "train_aug") + _voc(root, "val")
     lists = root / "ImageSets" / "Segmentation"
     if not lists.is_dir():
-        raise UserError(
-            f"{lists}: no such folder, expected the VOC 2012 layout (JPEGImages, ImageSets/Segmentation)."
-        )
+        raise UserError(f"{lists}: no such folder, expected the VOC 2012 layout (JPEGImages, ImageSets/Segmentation).")
     list_file = lists / f"{split}.txt"
     if split == "train_aug" and not list_file.is_file():
         list_file = lists / "trainaug.txt"

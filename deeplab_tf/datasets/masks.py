@@ -64,9 +64,7 @@ def decode_label(data: tf.Tensor, path: tf.Tensor, spec: DatasetSpec) -> tf.Tens
     with tf.control_dependencies([_check_png(data, path)]):
         kind = png.header(data)[png.COLOR_TYPE]
     colored = (kind & 2 > 0) & (kind != png.PALETTE)
-    label = tf.cond(
-        colored, lambda: _label_of_colors(data, path, spec), lambda: _label_of_values(data, path, spec)
-    )
+    label = tf.cond(colored, lambda: _label_of_colors(data, path, spec), lambda: _label_of_values(data, path, spec))
     label.set_shape([None, None])
     return label
 
@@ -78,8 +76,10 @@ def require_labels(spec: DatasetSpec) -> None:
       UserError: the spec of "folder" was taken without the folder.
     """
     if not spec.labels:
-        raise UserError(f"get_dataset({spec.name!r}) knows no class, expected the folder beside the name: "
-                        f"get_dataset({spec.name!r}, DIR) reads DIR/labels.txt, one class name a line.")
+        raise UserError(
+            f"get_dataset({spec.name!r}) knows no class, expected the folder beside the name: "
+            f"get_dataset({spec.name!r}, DIR) reads DIR/labels.txt, one class name a line."
+        )
 
 
 @functools.cache

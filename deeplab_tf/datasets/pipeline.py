@@ -173,9 +173,7 @@ def _require_masks(spec: DatasetSpec, samples: Sequence[Sample]) -> None:
             raise UserError(f"{sample.image}: {sample.id!r} has no mask; choose a split that has masks.")
 
 
-def _check_arguments(
-    batch_size, iter_size, shard_index, shard_count, crop_size, scales, scale_range, start_step
-) -> None:
+def _check_arguments(batch_size, iter_size, shard_index, shard_count, crop_size, scales, scale_range, start_step) -> None:
     if min(batch_size, iter_size, shard_count) < 1 or batch_size % (iter_size * shard_count):
         raise ValueError(
             f"batch_size: got {batch_size} for {iter_size} micro-batches on {shard_count} workers, expected a positive "
@@ -186,11 +184,7 @@ def _check_arguments(
     if crop_size < 1 or start_step < 0:
         raise ValueError(f"crop_size, start_step: got {crop_size}, {start_step}, expected at least 1 and 0.")
     low_high = tuple(scale_range) if scale_range is not None else tuple(scales)
-    if (
-        not low_high
-        or min(low_high) <= 0
-        or (scale_range is not None and (len(low_high) != 2 or low_high[0] > low_high[1]))
-    ):
+    if not low_high or min(low_high) <= 0 or (scale_range is not None and (len(low_high) != 2 or low_high[0] > low_high[1])):
         raise ValueError(
             f"scales, scale_range: got {scales}, {scale_range}, expected positive numbers, a range as (low, high)."
         )

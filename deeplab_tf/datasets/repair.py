@@ -135,8 +135,10 @@ class _Copy:
         self.result.left_out += left_out
         self.result.kept += len(lines)
         if not lines:
-            raise UserError(f"--fix={self.out}: no picture of split {split!r} could be kept, expected at least one; mend them "
-                            f"first: {left_out[0]}.")
+            raise UserError(
+                f"--fix={self.out}: no picture of split {split!r} could be kept, expected at least one; mend them "
+                f"first: {left_out[0]}."
+            )
         _write(self.out / f"{split}.txt", "".join(lines).encode())
 
     def _mended_files(self, one: Checked, split: str) -> dict[str, bytes]:

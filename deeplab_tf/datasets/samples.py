@@ -33,8 +33,10 @@ def list_samples(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> 
         if problem:
             raise UserError(f"{problem} (split {split!r}); add it or take the id off the list.")
         if sample.id in seen:
-            raise UserError(f"{sample.image}: id {sample.id!r} stands twice in split {split!r}; list every picture once, "
-                            "and give namesakes names of their own.")
+            raise UserError(
+                f"{sample.image}: id {sample.id!r} stands twice in split {split!r}; list every picture once, "
+                "and give namesakes names of their own."
+            )
         seen.add(sample.id)
     return samples
 
@@ -47,8 +49,10 @@ def find_samples(spec: DatasetSpec, data_dir: str | os.PathLike, split: str) -> 
     """
     root = pathlib.Path(data_dir)
     if is_records(data_dir):
-        raise UserError(f"{data_dir}: holds TFDS records, expected pictures and masks; records are checked when they are "
-                        "written, so name the folder that they were made from.")
+        raise UserError(
+            f"{data_dir}: holds TFDS records, expected pictures and masks; records are checked when they are "
+            "written, so name the folder that they were made from."
+        )
     if spec.name in RENDERED:
         root = importlib.import_module(f"deeplab_tf.datasets.{spec.name}").ensure(root)
     if not root.is_dir():

@@ -29,8 +29,10 @@ def scribbles(label: np.ndarray, fraction: float = 0.03, seed: int | Sequence[in
       ValueError: a fraction out of its range, or a label that is not two-dimensional.
     """
     if not 0 < fraction <= 1 or np.ndim(label) != 2:
-        raise ValueError(f"scribbles: got fraction {fraction} and a label of {list(np.shape(label))}, expected a fraction in "
-                         "(0, 1] and [height, width].")
+        raise ValueError(
+            f"scribbles: got fraction {fraction} and a label of {list(np.shape(label))}, expected a fraction in "
+            "(0, 1] and [height, width]."
+        )
     random = np.random.default_rng(seed)
     drawn = np.full_like(label, ignore_label)
     for number in np.setdiff1d(label, [ignore_label]):

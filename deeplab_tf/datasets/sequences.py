@@ -51,8 +51,10 @@ def same_sequence(trained: Mapping[str, np.ndarray], held_out: Mapping[str, np.n
         stem, number = _frame(name)
         if number is not None:
             frames[stem].append((number, name))
-    spacing = {stem: np.median(np.diff(sorted(number for number, _ in group)) if len(group) > 1 else [1])
-               for stem, group in frames.items()}
+    spacing = {
+        stem: np.median(np.diff(sorted(number for number, _ in group)) if len(group) > 1 else [1])
+        for stem, group in frames.items()
+    }
     names, thumbnails = list(trained), np.array(list(trained.values()))
     ranks = {}
     for name, one in held_out.items():

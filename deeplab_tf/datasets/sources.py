@@ -38,9 +38,7 @@ def training(spec: DatasetSpec, data_dir: str | os.PathLike, split: str, **optio
     return pipeline.batches_of(open_split(spec, data_dir, split), **options)
 
 
-def evaluation(
-    spec: DatasetSpec, data_dir: str | os.PathLike, split: str, limit: int | None = None
-) -> tf.data.Dataset:
+def evaluation(spec: DatasetSpec, data_dir: str | os.PathLike, split: str, limit: int | None = None) -> tf.data.Dataset:
     """`pipeline.examples_of` a split or its first `limit` samples, in its order. Iterate inside `errors`."""
     examples = pipeline.examples_of(open_split(spec, data_dir, split))
     return examples if limit is None else examples.take(limit)
@@ -74,8 +72,10 @@ def refuse_one_class(spec: DatasetSpec, data_dir: str | os.PathLike, split: str,
                 return
     held = f"nothing but {spec.class_names[found.pop()]!r}" if found else "nothing but void"
     besides = ", apart from classes that are ignored" if ignored else ""
-    raise UserError(f"{data_dir}: the masks of split {split!r} hold {held}{besides}, expected at least two classes; "
-                    "`python -m deeplab_tf.check_data` shows what they hold.")
+    raise UserError(
+        f"{data_dir}: the masks of split {split!r} hold {held}{besides}, expected at least two classes; "
+        "`python -m deeplab_tf.check_data` shows what they hold."
+    )
 
 
 @contextlib.contextmanager

@@ -67,9 +67,7 @@ class DatasetSpec:
     @property
     def train_id_of(self) -> dict[int, int]:
         """Value in an index mask -> train id. 255 is void unless the table gives it to a class."""
-        return {self.ignore_label: self.ignore_label} | {
-            label.id: label.train_id for label in self.labels if label.id >= 0
-        }
+        return {self.ignore_label: self.ignore_label} | {label.id: label.train_id for label in self.labels if label.id >= 0}
 
     @property
     def void_id(self) -> int | None:
@@ -194,9 +192,7 @@ def _parse_label(text: str, before: list[Label], where: str) -> Label:
     label_id = len(before)
     if colon:
         if not first.strip().isdigit() or int(first) > 65535:
-            raise UserError(
-                f"{where}: got {text!r}, expected `name`, `id: name` or `id: name #rrggbb`, id 0..65535."
-            )
+            raise UserError(f"{where}: got {text!r}, expected `name`, `id: name` or `id: name #rrggbb`, id 0..65535.")
         label_id, name = int(first), rest.strip()
     train_id = sum(label.train_id != VOID for label in before)
     color: tuple[int, ...] = label_tables.voc_color(train_id % 256)
@@ -211,7 +207,5 @@ def _parse_label(text: str, before: list[Label], where: str) -> Label:
         train_id = VOID
     for label in before:
         if label.id == label_id or (label.name == name and train_id != VOID):
-            raise UserError(
-                f"{where}: got {text!r}, but id {label.id} is already {label.name!r}; give each class one line."
-            )
+            raise UserError(f"{where}: got {text!r}, but id {label.id} is already {label.name!r}; give each class one line.")
     return Label(name, label_id, train_id, color)

@@ -51,11 +51,7 @@ def first_unreadable(spec: DatasetSpec, samples: Iterable[Sample], hint: str = "
     """
 
     def size_is_named(sample):
-        sizes = (
-            str(os.path.getsize(path))
-            for path in (sample.image, sample.label)
-            if path and os.path.isfile(path)
-        )
+        sizes = (str(os.path.getsize(path)) for path in (sample.image, sample.label) if path and os.path.isfile(path))
         return any(size in hint for size in sizes)
 
     for sample in sorted(samples, key=lambda sample: not size_is_named(sample)):
@@ -74,13 +70,8 @@ def refuse_other_size(data: tf.Tensor, label: tf.Tensor, name: tf.Tensor) -> tf.
     picture_size = image_size(data, otherwise=label_size)
 
     def message():
-        sizes = [
-            tf.strings.reduce_join(tf.strings.as_string(size[::-1]), separator="x")
-            for size in (label_size, picture_size)
-        ]
-        return tf.strings.join(
-            ["the mask has ", sizes[0], " pixels, expected ", sizes[1], " as its picture has"]
-        )
+        sizes = [tf.strings.reduce_join(tf.strings.as_string(size[::-1]), separator="x") for size in (label_size, picture_size)]
+        return tf.strings.join(["the mask has ", sizes[0], " pixels, expected ", sizes[1], " as its picture has"])
 
     with tf.control_dependencies([refuse_if(tf.reduce_any(picture_size != label_size), name, message)]):
         return tf.identity(label)

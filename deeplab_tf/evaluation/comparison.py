@@ -84,18 +84,23 @@ def refuse_others(one: Part, other: Part) -> None:
     for name, what in (("dataset", "data sets"), ("classes", "label tables"), ("ignored", "ignored classes")):
         a, b = one.about[name], other.about[name]
         if a != b:
-            raise UserError(f"{both} are of different {what} ({_short(a)} and {_short(b)}), expected "
-                            "two results of one set; evaluate both on the same.")
+            raise UserError(
+                f"{both} are of different {what} ({_short(a)} and {_short(b)}), expected "
+                "two results of one set; evaluate both on the same."
+            )
     if one.ids != other.ids:
         strange = sorted({*one.ids} ^ {*other.ids})
         example = f"{strange[0]} is in one of them only" if strange else "in another order"
-        raise UserError(f"{both} are of different pictures ({len(one.ids)} and {len(other.ids)}; "
-                        f"{example}), expected the same; evaluate both on the same.")
+        raise UserError(
+            f"{both} are of different pictures ({len(one.ids)} and {len(other.ids)}; "
+            f"{example}), expected the same; evaluate both on the same."
+        )
     truth = [part.stages["before"]["classes"][:, 1] for part in (one, other)]
     changed = np.flatnonzero((truth[0] != truth[1]).any(axis=1))
     if changed.size:
-        raise UserError(f"{both} are of different masks ({one.ids[changed[0]]} has other labels), "
-                        "expected the same; evaluate both again.")
+        raise UserError(
+            f"{both} are of different masks ({one.ids[changed[0]]} has other labels), expected the same; evaluate both again."
+        )
 
 
 def _short(value) -> str:

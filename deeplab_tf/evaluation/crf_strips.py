@@ -52,9 +52,7 @@ class CrfStrips:
             if share > 0 and self._most[kind].admits(share, place):
                 ids = (after if kind == "mended" else before)[changed]
                 part = window(changed)
-                cutout = _Cutout(
-                    id, int(np.bincount(ids).argmax()), image[part].copy(), probabilities[part].astype(np.float32)
-                )
+                cutout = _Cutout(id, int(np.bincount(ids).argmax()), image[part].copy(), probabilities[part].astype(np.float32))
                 self._most[kind].add(share, place, entry=cutout)
 
     def strips(self) -> list[Strip]:

@@ -240,9 +240,7 @@ class _Run:
                 exhibits.add(example.id, place, example.image, example.label, scores, before, after)
                 bar.set_postfix(tally.running(), refresh=False)
         if not tally.images:
-            raise UserError(
-                f"data set {self.spec.name} has no pictures to evaluate: look at the split and its list file."
-            )
+            raise UserError(f"data set {self.spec.name} has no pictures to evaluate: look at the split and its list file.")
         settings, seconds = self._settings(), time.monotonic() - start
         if self.shard:
             about = {"shard": list(self.shard), "settings": settings, "seconds": seconds, "gallery": self.gallery}
@@ -338,10 +336,4 @@ def _plain(value: object) -> object:
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours} h {minutes} min"
-        if hours
-        else f"{minutes} min {rest} s"
-        if minutes
-        else f"{seconds:.1f} s"
-    )
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

@@ -116,17 +116,26 @@ def load_shards(out_dir: str | os.PathLike) -> list[Part]:
     count = parts[0].about["shard"][1]
     for part in parts:
         if part.about["shard"][1] != count:
-            raise UserError(f"--merge: {part.path.name} and {parts[0].path.name} overlap, expected shards of one division; "
-                            "remove those of the other.")
-        changed = [name for name in ("dataset", "classes", "ignored", "trimap", "settings", "gallery")
-                   if part.about.get(name) != parts[0].about.get(name)]
+            raise UserError(
+                f"--merge: {part.path.name} and {parts[0].path.name} overlap, expected shards of one division; "
+                "remove those of the other."
+            )
+        changed = [
+            name
+            for name in ("dataset", "classes", "ignored", "trimap", "settings", "gallery")
+            if part.about.get(name) != parts[0].about.get(name)
+        ]
         if changed:
-            raise UserError(f"--merge: {part.path.name} and {parts[0].path.name} differ in {', '.join(changed)}, expected "
-                            "shards of one evaluation; make one of them again.")
+            raise UserError(
+                f"--merge: {part.path.name} and {parts[0].path.name} differ in {', '.join(changed)}, expected "
+                "shards of one evaluation; make one of them again."
+            )
     missing = sorted(set(range(1, count + 1)) - {part.about["shard"][0] for part in parts})
     if missing:
-        raise UserError(f"--merge: shard {', '.join(f'{number}/{count}' for number in missing)} of {folder} is missing; "
-                        f"evaluate with --shard={missing[0]}/{count}.")
+        raise UserError(
+            f"--merge: shard {', '.join(f'{number}/{count}' for number in missing)} of {folder} is missing; "
+            f"evaluate with --shard={missing[0]}/{count}."
+        )
     _refuse_twins(parts)
     return sorted(parts, key=lambda part: part.about["shard"][0])
 
@@ -148,6 +157,8 @@ def _refuse_twins(parts: Sequence[Part]) -> None:
     for part in parts:
         for id in part.ids:
             if id in seen:
-                raise UserError(f"--merge: picture {id} is in {seen[id].name} and {part.path.name}, expected it once; make "
-                                "the shards again.")
+                raise UserError(
+                    f"--merge: picture {id} is in {seen[id].name} and {part.path.name}, expected it once; make "
+                    "the shards again."
+                )
             seen[id] = part.path

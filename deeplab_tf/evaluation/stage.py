@@ -56,9 +56,7 @@ class Stage:
             self._pictures["near"].append(_by_class(curve.band(NEAR).matrix))
         if instances is not None:
             categories = [one.category for one in spec.classes]
-            self._pictures["instances"].append(
-                instance_weights(instances, ids, spec.train_id_of, spec.class_names, categories)
-            )
+            self._pictures["instances"].append(instance_weights(instances, ids, spec.train_id_of, spec.class_names, categories))
 
     def of_pictures(self, what: str = "classes") -> np.ndarray:
         """Of every picture: "classes" int64 [pictures, 3, K], pixels right, true and predicted; "boundary" int64
@@ -71,9 +69,11 @@ class Stage:
     def state(self) -> dict[str, np.ndarray]:
         """All counts, for a file."""
         curve = {} if self.curve is None else {"rings": self.curve.rings}
-        return {"matrix": self.counts.matrix, "sizes": self.sizes} | curve | {
-            what: self.of_pictures(what) for what in self._pictures
-        }
+        return (
+            {"matrix": self.counts.matrix, "sizes": self.sizes}
+            | curve
+            | {what: self.of_pictures(what) for what in self._pictures}
+        )
 
     def add_state(self, state: dict[str, np.ndarray]) -> None:
         """Adds the counts of another part of the set."""

@@ -69,8 +69,10 @@ def write_submission(
     found = [_find(pathlib.Path(predictions), sample) for sample in samples]
     missing = [sample.id for sample, path in zip(samples, found, strict=True) if path is None]
     if missing:
-        raise UserError(f"--predictions={predictions}: {len(missing)} of {len(samples)} pictures have no label map "
-                        f"({_some(missing)}), expected ID.png for each; predict them first.")
+        raise UserError(
+            f"--predictions={predictions}: {len(missing)} of {len(samples)} pictures have no label map "
+            f"({_some(missing)}), expected ID.png for each; predict them first."
+        )
     with replacing(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for id, png in _encoded(spec, form, samples, found, label_ids):
             archive.writestr(zipfile.ZipInfo(form.name(id)), png)  # without times: the same maps give the same zip
@@ -88,8 +90,10 @@ def _encoded(spec, form: Format, samples, found, label_ids: bool) -> Iterator[tu
         classes = class_of[values]
         if classes.min() < 0:
             kind = "label ids" if label_ids else "class ids"
-            raise UserError(f"{path}: holds the id {values[classes < 0][0]}, expected {kind} of {spec.name}; give "
-                            f"--{'no' if label_ids else ''}label_ids, or predict again.")
+            raise UserError(
+                f"{path}: holds the id {values[classes < 0][0]}, expected {kind} of {spec.name}; give "
+                f"--{'no' if label_ids else ''}label_ids, or predict again."
+            )
         picture = Image.fromarray((ids[classes] if form.label_ids else classes).astype(np.uint8))
         if form.palette:
             picture.putpalette(colors.tobytes())
@@ -109,8 +113,10 @@ def _read(path: pathlib.Path, sample: Sample) -> np.ndarray:
     if values.ndim != 2:
         raise UserError(f"{path}: got a colour picture, expected a grey or palette PNG of ids; predict it again.")
     if values.shape[::-1] != size:
-        raise UserError(f"{path}: is {values.shape[1]}x{values.shape[0]} and its picture {size[0]}x{size[1]}, expected one "
-                        "size; predict it again.")
+        raise UserError(
+            f"{path}: is {values.shape[1]}x{values.shape[0]} and its picture {size[0]}x{size[1]}, expected one "
+            "size; predict it again."
+        )
     return values
 
 

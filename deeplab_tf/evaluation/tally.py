@@ -83,17 +83,17 @@ class Tally:
         return self
 
 
-def collapse_warnings(
-    before: ConfusionMatrix, after: ConfusionMatrix | None, class_names: Sequence[str]
-) -> list[str]:
+def collapse_warnings(before: ConfusionMatrix, after: ConfusionMatrix | None, class_names: Sequence[str]) -> list[str]:
     """A sentence where nearly all predictions are one class: the network's fault, or the CRF's that left no other."""
     found = _collapsed(before, class_names)
     if found:
         return [f"{found}: the network has collapsed or was not trained; look at the loss, the rate and the labels."]
     found = None if after is None else _collapsed(after, class_names)
     if found:
-        return [f"after the CRF {found}, and before it there were others: the CRF erased them; evaluate with --nocrf or search "
-                "its parameters with crf_search."]
+        return [
+            f"after the CRF {found}, and before it there were others: the CRF erased them; evaluate with --nocrf or search "
+            "its parameters with crf_search."
+        ]
     return []
 
 

@@ -81,6 +81,8 @@ def _predicted(part: Part, stage: str, id: str, image):
     kept = label_cache(folder / "crf_labels", None) if stage == "after" else score_cache(folder / "scores", None)
     found = kept.get(id, image)
     if found is None:
-        raise UserError(f"{folder}: holds no predictions of {id} as it is now, expected those that eval --save_scores keeps; "
-                        "evaluate with it, or leave --data_dir out for a page without pictures.")
+        raise UserError(
+            f"{folder}: holds no predictions of {id} as it is now, expected those that eval --save_scores keeps; "
+            "evaluate with it, or leave --data_dir out for a page without pictures."
+        )
     return found if stage == "after" else found.argmax(axis=-1)

@@ -58,9 +58,7 @@ class ExperimentConfig:
             sections[section][field.name] = tuple(value) if isinstance(value, list) else value
         try:
             changed = {
-                section: dataclasses.replace(getattr(self, section), **values)
-                for section, values in sections.items()
-                if values
+                section: dataclasses.replace(getattr(self, section), **values) for section, values in sections.items() if values
             }
         except ValueError as error:
             raise UserError(str(error)) from error
@@ -113,19 +111,32 @@ def _check(config: ExperimentConfig) -> None:
         _check_value(flag, getattr(getattr(config, section), field.name), field)
     model, data, judged, multiple = config.model, config.data, config.eval, size_multiple(config)
     _require("scales", model.scales, len(model.scales) == 1 or 1.0 in model.scales, "scale 1 among them")
-    _require("scales", model.scales, len(model.scales) > 1 or (1 / model.scales[0]).is_integer(),
-             "1, 0.5, 0.25, … where one stands alone")
+    _require(
+        "scales",
+        model.scales,
+        len(model.scales) > 1 or (1 / model.scales[0]).is_integer(),
+        "1, 0.5, 0.25, … where one stands alone",
+    )
     rates = zoo.get_preset(model.model).rates
-    _require("head_rates", model.head_rates, model.head_rates is None or (
-        len(model.head_rates) == len(rates) and min(model.head_rates) >= 1), f"{len(rates)} whole rates from 1")
+    _require(
+        "head_rates",
+        model.head_rates,
+        model.head_rates is None or (len(model.head_rates) == len(rates) and min(model.head_rates) >= 1),
+        f"{len(rates)} whole rates from 1",
+    )
     _require("labels", data.labels, data.labels is None or data.dataset == "folder", "nothing unless --dataset=folder")
     _require("tile", judged.tile, judged.tile is None or judged.tile > multiple, f"a side above {multiple} pixels")
     _check_crop(config, multiple)
-    single = [f"--{flag}" for section, field, flag in all_settings()
-              if section == "crf" and getattr(config.crf, field.name) != field.default]
+    single = [
+        f"--{flag}"
+        for section, field, flag in all_settings()
+        if section == "crf" and getattr(config.crf, field.name) != field.default
+    ]
     if judged.crf_preset and single:
-        raise UserError(f"{', '.join(single)}: given beside --crf_preset={judged.crf_preset}, expected one or the other; give "
-                        "--crf_preset= (empty) to use single values.")
+        raise UserError(
+            f"{', '.join(single)}: given beside --crf_preset={judged.crf_preset}, expected one or the other; give "
+            "--crf_preset= (empty) to use single values."
+        )
 
 
 def _check_value(flag: str, value, field: dataclasses.Field) -> None:

@@ -76,6 +76,9 @@ def with_crf_inside(config: ExperimentConfig, about: Mapping, given: Collection[
     if not config.eval.crf:
         why = "--nocrf says" if "crf" in given else "the network was exported without; --crf applies it"
         return config, f"the CRF is left out, as {why}"
-    whose = "exported with the network" if taken and taken == own else (
-        "of the flags, the others exported with the network" if taken else "of the flags, or the defaults")
+    whose = (
+        "exported with the network"
+        if taken and taken == own
+        else ("of the flags, the others exported with the network" if taken else "of the flags, or the defaults")
+    )
     return config, f"the CRF is applied with the parameters {whose}: {crf_params_of(config)}"

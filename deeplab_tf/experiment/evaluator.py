@@ -110,8 +110,10 @@ def _contamination(config: ExperimentConfig, split: str) -> tuple[str, ...]:
     shared, data, weights = shared_pictures(config, split), config.data, config.model.weights
     said = ()
     if shared:
-        said = (f"{split}: the run was trained on {shared:,} of these pictures ({data.train_split}), so the figures say little "
-                "about others; evaluate on another split",)
+        said = (
+            f"{split}: the run was trained on {shared:,} of these pictures ({data.train_split}), so the figures say little "
+            "about others; evaluate on another split",
+        )
     record = records.RECORDS.get(weights) or records.find_record(weights) if weights else None
     known = record and record.contains_val and data.dataset == "voc2012" and split == "val"
     return said + (record.warnings() if known else ())

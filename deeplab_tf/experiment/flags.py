@@ -211,19 +211,24 @@ def config_of_trained(flags: absl_flags.FlagValues) -> ExperimentConfig:
     workdir, weights = flags.workdir, flags.weights
     if workdir:
         if flags["weights"].given:
-            raise UserError(f"--workdir={workdir} and --weights={weights}: got both, expected the network of a run or a "
-                            "weights file; leave one out.")
+            raise UserError(
+                f"--workdir={workdir} and --weights={weights}: got both, expected the network of a run or a "
+                "weights file; leave one out."
+            )
         base = load_config(workdir)
         return config_from_flags(flags, base).replace(weights=base.model.weights)
     if not weights:
-        raise UserError("--workdir is not set, expected the folder of a run, or --weights=FILE --model=NAME --dataset=NAME (or "
-                        "--labels=labels.txt) in its place.")
+        raise UserError(
+            "--workdir is not set, expected the folder of a run, or --weights=FILE --model=NAME --dataset=NAME (or "
+            "--labels=labels.txt) in its place."
+        )
     if flags.labels and not flags["dataset"].present:
         flags.dataset = "folder"
     for name, known in (("model", flags["model"].present), ("dataset", flags["dataset"].present or flags.labels)):
         if not known:
-            raise UserError(f"--{name} is not set, expected which {flags[name].help} --weights={weights} was trained as; give "
-                            f"--{name}=….")
+            raise UserError(
+                f"--{name} is not set, expected which {flags[name].help} --weights={weights} was trained as; give --{name}=…."
+            )
     return config_from_flags(flags)
 
 
@@ -244,8 +249,10 @@ def config_of_network(flags: absl_flags.FlagValues) -> ExperimentConfig:
     of_network = ("workdir", "weights", *TRAINED, "flip", "tile")
     inside = [name for name in of_network if flags[name].present and not _is_foreign(flags[name])]
     if inside:
-        raise UserError(f"--{inside[0]}: given beside --saved_model={flags.saved_model}, whose network and labels are inside; "
-                        "leave one of them out.")
+        raise UserError(
+            f"--{inside[0]}: given beside --saved_model={flags.saved_model}, whose network and labels are inside; "
+            "leave one of them out."
+        )
     return config_from_flags(flags)
 
 

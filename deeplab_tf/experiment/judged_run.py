@@ -77,8 +77,10 @@ class JudgedRun:
         """
         id = self.part.ids[place]
         if id not in self._samples:
-            raise UserError(f"{data_dir_of(self._config)}: {id} is not in split {self._split} there, expected the data of "
-                            f"{self._workdir}; name its folder with --data_dir.")
+            raise UserError(
+                f"{data_dir_of(self._config)}: {id} is not in split {self._split} there, expected the data of "
+                f"{self._workdir}; name its folder with --data_dir."
+            )
         return id, read_image(self._samples[id].image), read_label(self._samples[id].label, self.spec)
 
     def probabilities(self, id: str, image: np.ndarray) -> np.ndarray:

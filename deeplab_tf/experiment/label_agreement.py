@@ -32,10 +32,14 @@ def spec_for_masks(run: DatasetSpec, data: DatasetSpec, match_names: bool = Fals
     number = {name: k for k, name in enumerate(run.class_names)}
     strange = [label.name for label in data.classes if label.name not in number]
     if strange:
-        raise UserError(f"--match_names: {', '.join(strange)} of the data's labels is no class of the run, expected some of "
-                        f"{', '.join(number)}; mend the names.")
-    rows = [dataclasses.replace(label, train_id=number[label.name]) if label.train_id != data.ignore_label else label
-            for label in data.labels]
+        raise UserError(
+            f"--match_names: {', '.join(strange)} of the data's labels is no class of the run, expected some of "
+            f"{', '.join(number)}; mend the names."
+        )
+    rows = [
+        dataclasses.replace(label, train_id=number[label.name]) if label.train_id != data.ignore_label else label
+        for label in data.labels
+    ]
     missing = [dataclasses.replace(label, id=-1) for label in run.classes if label.name not in data.class_names]
     return dataclasses.replace(data, labels=(*rows, *missing))
 

@@ -69,10 +69,16 @@ def label_pictures(
     if "://" not in out:
         out = os.path.abspath(out)
     if not FileSystems.match([source], limits=[1])[0].metadata_list:
-        raise UserError(f"--input={source}: fits no file, expected a pattern such as pictures/*.jpg, or a .txt, .tfrecord or "
-                        ".parquet of paths; correct it.")
-    load = functools.partial(load_segmenter, config, None if workdir is None else os.path.abspath(workdir),
-                             saved_model and os.path.abspath(saved_model))
+        raise UserError(
+            f"--input={source}: fits no file, expected a pattern such as pictures/*.jpg, or a .txt, .tfrecord or "
+            ".parquet of paths; correct it."
+        )
+    load = functools.partial(
+        load_segmenter,
+        config,
+        None if workdir is None else os.path.abspath(workdir),
+        saved_model and os.path.abspath(saved_model),
+    )
     network = load()  # here too, so that what is wrong with it is told before any work
     if saved_model:
         config, why = with_crf_inside(config, network.about, crf_given)
@@ -106,8 +112,10 @@ def _claim(file_systems, write_whole, path: str, about: dict) -> None:
         there = json.loads(stream.read())
     if there != about:
         changed = ", ".join(sorted(name for name in {*about, *there} if about.get(name) != there.get(name)))
-        raise UserError(f"{path}: the results there came about otherwise ({changed} differ), expected the same settings to go "
-                        "on; give another --out.")
+        raise UserError(
+            f"{path}: the results there came about otherwise ({changed} differ), expected the same settings to go "
+            "on; give another --out."
+        )
 
 
 def _rows(file_systems, path: str) -> list[list[str]]:

@@ -38,6 +38,7 @@ def read_findings(folder: str | os.PathLike) -> dict:
         found = json.loads(path.read_text(encoding="utf-8"))
         text_of(found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: cannot be read ({error!r}), expected what python -m deeplab_tf.paper writes; "
-                        "run it.") from error
+        raise UserError(
+            f"{path}: cannot be read ({error!r}), expected what python -m deeplab_tf.paper writes; run it."
+        ) from error
     return found

@@ -60,8 +60,10 @@ class Training:
         changed = [f"{name} {there[name]!r} there, {here[name]!r} now" for section, _, name in all_settings()
                    if there[name] != here[name] and section not in ("devices", "record") and name not in _PLACES]  # fmt: skip
         if changed:
-            raise UserError(f"{self.workdir} holds the run of other settings ({'; '.join(changed)}); remove it or name another "
-                            "folder with --runs.")
+            raise UserError(
+                f"{self.workdir} holds the run of other settings ({'; '.join(changed)}); remove it or name another "
+                "folder with --runs."
+            )
         return True
 
     def cost(self) -> float:
@@ -147,8 +149,10 @@ def _require_success(one: Training, exit_code: int) -> None:
     if exit_code or not one.done():
         log = one.workdir / LOG
         said = log.read_text(errors="replace").replace("\r", "\n").strip().splitlines() if log.is_file() else []
-        raise UserError(f"{one.workdir}: the training ended with exit code {exit_code} ({said[-1] if said else 'no word'}), "
-                        f"expected a result; read {log} and give the same command again.")
+        raise UserError(
+            f"{one.workdir}: the training ended with exit code {exit_code} ({said[-1] if said else 'no word'}), "
+            f"expected a result; read {log} and give the same command again."
+        )
 
 
 def _train_and_evaluate(config: ExperimentConfig, workdir: str, starts_others: bool) -> None:

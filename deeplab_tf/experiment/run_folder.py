@@ -82,8 +82,10 @@ def load_config(workdir: str | os.PathLike) -> ExperimentConfig:
     try:
         return ExperimentConfig.from_json(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
-        raise UserError(f"{workdir}: {path.name} cannot be read ({error.strerror}), expected the folder of a "
-                        "trained run; train first or correct the path.") from error
+        raise UserError(
+            f"{workdir}: {path.name} cannot be read ({error.strerror}), expected the folder of a "
+            "trained run; train first or correct the path."
+        ) from error
 
 
 def load_spec(workdir: str | os.PathLike) -> DatasetSpec:

@@ -48,8 +48,10 @@ def of_scores(dataset: str, data_dir: str, split: str, folder: str | os.PathLike
     spec = get_dataset(dataset, data_dir)
     samples = [one for one in list_samples(spec, data_dir, split) if (pathlib.Path(folder) / f"{one.id}.npz").exists()]
     if not samples:
-        raise UserError(f"--scores_dir={folder}: got no score map of a picture of {dataset} {split}, expected ID.npz as eval "
-                        "--save_scores writes them.")
+        raise UserError(
+            f"--scores_dir={folder}: got no score map of a picture of {dataset} {split}, expected ID.npz as eval "
+            "--save_scores writes them."
+        )
     return SearchData(spec, samples)
 
 

@@ -42,12 +42,16 @@ class Outcome:
         before, after = 100 * found.before, 100 * found.rows[0].mean_iou
         how = f"{self.pictures} pictures, {found.seconds:.0f} s"
         if self.preset is None:
-            return (f"nothing helps: mIoU {before:.2f} % without the CRF, at most {after:.2f} % with it ({found.params}); no "
-                    f"preset is written, leave the CRF out with --nocrf ({how})")
+            return (
+                f"nothing helps: mIoU {before:.2f} % without the CRF, at most {after:.2f} % with it ({found.params}); no "
+                f"preset is written, leave the CRF out with --nocrf ({how})"
+            )
         low, high = (100 * end for end in found.gain)
         chance = ", which may be chance" if low <= 0 else ""
-        return (f"best: {found.params}, mIoU {before:.2f} % before, {after:.2f} % after the CRF ({low:+.2f} to {high:+.2f} "
-                f"points with other pictures{chance}), {how}: {self.preset}")
+        return (
+            f"best: {found.params}, mIoU {before:.2f} % before, {after:.2f} % after the CRF ({low:+.2f} to {high:+.2f} "
+            f"points with other pictures{chance}), {how}: {self.preset}"
+        )
 
 
 def drawn(samples: Sequence[Sample], count: int) -> list[Sample]:

@@ -154,9 +154,7 @@ def _pace(config: ExperimentConfig) -> Pace:
     collapse_after = record.collapse_after
     if 0 < collapse_after < 1:
         collapse_after = min(500, max(20, math.ceil(collapse_after * steps)))
-    return Pace(
-        steps, config.solver.iter_size, record.log_every, record.save_every, record.eval_every, int(collapse_after)
-    )
+    return Pace(steps, config.solver.iter_size, record.log_every, record.save_every, record.eval_every, int(collapse_after))
 
 
 def _plan(config: ExperimentConfig, model: keras.Model, steps: int, devices: Devices) -> None:

@@ -14,8 +14,12 @@ def ranked(values: np.ndarray) -> np.ndarray:
 def spread(values: np.ndarray) -> dict[str, int]:
     """The places a quarter, half and three quarters up, of float [pictures] with at least one that is known."""
     order = ranked(values)
-    return _apart({name: int(order[int(share * (len(order) - 1))])
-                   for name, share in (("lower quarter", 0.25), ("median", 0.5), ("upper quarter", 0.75))})
+    return _apart(
+        {
+            name: int(order[int(share * (len(order) - 1))])
+            for name, share in (("lower quarter", 0.25), ("median", 0.5), ("upper quarter", 0.75))
+        }
+    )
 
 
 def extremes(values: np.ndarray) -> dict[str, int]:

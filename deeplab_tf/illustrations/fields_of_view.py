@@ -71,5 +71,6 @@ def drawing(image: np.ndarray, kernel_size: int, rates: tuple[int, ...]) -> np.n
 
 def _tap(draw: ImageDraw.ImageDraw, x: float, y: float, color) -> None:
     reach = STRIDE / 2
-    draw.rectangle([_FINE * (x - reach), _FINE * (y - reach), _FINE * (x + reach), _FINE * (y + reach)], color, (255, 255, 255),
-                   _FINE)
+    draw.rectangle(
+        [_FINE * (x - reach), _FINE * (y - reach), _FINE * (x + reach), _FINE * (y + reach)], color, (255, 255, 255), _FINE
+    )

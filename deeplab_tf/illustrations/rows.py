@@ -42,8 +42,10 @@ def rows_of(spec: DatasetSpec, pictures: Sequence[Shown]) -> np.ndarray:
         maps = {"truth": (shown.label, None), **shown.predictions}
         present.update(*(np.unique(ids).tolist() for ids, _ in maps.values()))
         cells = [Cell(shown.image)]
-        cells += [Cell(painted(shown.image, ids, colors), "" if score is None else f"{100 * score:.1f} %", sharp=True)
-                  for ids, score in maps.values()]
+        cells += [
+            Cell(painted(shown.image, ids, colors), "" if score is None else f"{100 * score:.1f} %", sharp=True)
+            for ids, score in maps.values()
+        ]
         rows.append(Row(cells, f"{shown.why}: {shown.id}"))
     return sheet(rows, ("picture", "truth", *pictures[0].predictions), legend_of(spec, present))
 

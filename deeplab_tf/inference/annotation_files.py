@@ -102,8 +102,10 @@ def joined_coco(
       parts: the files of the single pictures, in the same order.
     """
     categories = [{"id": one, "name": name, "supercategory": ""} for one, name in zip(ids, class_names, strict=True)]
-    images = [{"id": number, "file_name": name, "height": height, "width": width}
-              for number, (name, height, width) in enumerate(pictures, start=1)]
+    images = [
+        {"id": number, "file_name": name, "height": height, "width": width}
+        for number, (name, height, width) in enumerate(pictures, start=1)
+    ]
     yield json.dumps({"info": {}, "licenses": [], "categories": categories, "images": images})[:-1] + ', "annotations": [\n'
     count = 0
     for image, part in enumerate(parts, start=1):
@@ -156,5 +158,7 @@ def _cvat_head(class_names: Sequence[str]) -> str:
 def _cvat_mask(name: str, mask: np.ndarray) -> str:
     left, top, width, height = _bounds(np.argwhere(mask)[:, ::-1], 1)
     counts = ", ".join(map(str, to_counts(mask[top : top + height, left : left + width].T)))
-    return (f'    <mask label={quoteattr(name)} source="auto" occluded="0" rle="{counts}" left="{left}" top="{top}" '
-            f'width="{width}" height="{height}" z_order="0">\n    </mask>\n')
+    return (
+        f'    <mask label={quoteattr(name)} source="auto" occluded="0" rle="{counts}" left="{left}" top="{top}" '
+        f'width="{width}" height="{height}" z_order="0">\n    </mask>\n'
+    )

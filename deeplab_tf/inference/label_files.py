@@ -104,8 +104,10 @@ class LabelFiles:
             if output not in OUTPUTS:
                 raise UserError(f"--write: got {output!r}, expected some of {', '.join(OUTPUTS)}.")
         if {"palette", "overlay"} & set(self.write) and max(self.ids) > 255:
-            raise UserError(f"label ids: got {max(self.ids)}, expected at most 255 in a palette PNG; write class ids instead, "
-                            "or --write=labels.")
+            raise UserError(
+                f"label ids: got {max(self.ids)}, expected at most 255 in a palette PNG; write class ids instead, "
+                "or --write=labels."
+            )
 
     @property
     def needs_probabilities(self) -> bool:
@@ -159,8 +161,11 @@ class LabelFiles:
           UserError: the folder or the disk refuses.
         """
         for output in (OUTPUTS[output] for output in self.write):
-            parts = [dataclasses.replace(one, part=folder / f"{one.name}{output.ending}") for one in done
-                     if not (output.ending and is_video(one.file_name))]
+            parts = [
+                dataclasses.replace(one, part=folder / f"{one.name}{output.ending}")
+                for one in done
+                if not (output.ending and is_video(one.file_name))
+            ]
             for table, text in output.tables.items():
                 make_folder(folder)
                 with replacing(folder / table) as partial, open(partial, "w", encoding="utf-8", newline="") as stream:

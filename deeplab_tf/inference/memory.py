@@ -124,8 +124,16 @@ def choose_tiles(
 
 @functools.lru_cache(maxsize=64)  # once for a size, not for every picture of it
 def _tell(size: tuple[int, int], need: float, limit: float, tiles: Tiles) -> None:
-    _log.info("a picture of %dx%d pixels would take %.1f GiB whole and the limit is %.1f GiB (--memory_limit): cut into tiles "
-              "of %d pixels that overlap by %d", size[1], size[0], need, limit, tiles.size[0], tiles.overlap[0])
+    _log.info(
+        "a picture of %dx%d pixels would take %.1f GiB whole and the limit is %.1f GiB (--memory_limit): cut into tiles "
+        "of %d pixels that overlap by %d",
+        size[1],
+        size[0],
+        need,
+        limit,
+        tiles.size[0],
+        tiles.overlap[0],
+    )
 
 
 def _largest_layer(network: keras.Model) -> float:

@@ -72,8 +72,10 @@ def find_pictures(paths: Iterable[str | os.PathLike], recursive: bool = False) -
     counts = collections.Counter(picture.name for picture in unique.values())
     for picture in unique.values():
         if counts[picture.name] > 1:
-            raise UserError(f"{picture.path}: another picture has the same name and both results would be called "
-                            f"{picture.name}; run them apart.")
+            raise UserError(
+                f"{picture.path}: another picture has the same name and both results would be called "
+                f"{picture.name}; run them apart."
+            )
     return list(unique.values())
 
 

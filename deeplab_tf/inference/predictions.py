@@ -170,10 +170,13 @@ class _Log:
             return
         head, *lines = self._read()
         if head != {"settings": about}:
-            changed = sorted(name for name in {*about, *head.get("settings", {})}
-                             if about.get(name) != head.get("settings", {}).get(name))
-            raise UserError(f"{self.path}: the results there came about otherwise ({', '.join(changed)} differ), expected the "
-                            "same settings to go on; give --overwrite or another --out.")
+            changed = sorted(
+                name for name in {*about, *head.get("settings", {})} if about.get(name) != head.get("settings", {}).get(name)
+            )
+            raise UserError(
+                f"{self.path}: the results there came about otherwise ({', '.join(changed)} differ), expected the "
+                "same settings to go on; give --overwrite or another --out."
+            )
         self.lines = {line["name"]: line for line in lines}
 
     def _read(self) -> list[dict]:

@@ -43,9 +43,7 @@ class Predictor:
       ValueError: no scale or one that is not positive; a model whose score maps do not have (n-1)/stride+1 rows.
     """
 
-    def __init__(
-        self, model: keras.Model, scales: tuple[float, ...] = (1.0,), flip: bool = False, fusion: str = "max_logits"
-    ):
+    def __init__(self, model: keras.Model, scales: tuple[float, ...] = (1.0,), flip: bool = False, fusion: str = "max_logits"):
         scales = tuple(float(scale) for scale in scales)
         if not scales or min(scales) <= 0:
             raise ValueError(f"scales are {scales}, expected one positive factor or more")

@@ -48,8 +48,10 @@ def open_artefact(path: str | os.PathLike) -> tuple[dict, Run]:
     """
     kind = format_of(path)
     if kind is None:
-        raise UserError(f"{path}: is no exported network, expected what `python -m deeplab_tf.export` writes: a folder with "
-                        "saved_model.pb or model.xml, or a file NAME.onnx or NAME.tflite.")
+        raise UserError(
+            f"{path}: is no exported network, expected what `python -m deeplab_tf.export` writes: a folder with "
+            "saved_model.pb or model.xml, or a file NAME.onnx or NAME.tflite."
+        )
     try:
         about, run = _OPEN[kind](pathlib.Path(path))
         return json.loads(about or "{}"), run

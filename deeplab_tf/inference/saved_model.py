@@ -49,6 +49,8 @@ def load_saved_model(path: str | os.PathLike) -> SavedNetwork:
                         ) from error  # fmt: skip
     names, palette = about.get("class_names"), about.get("palette")
     if not names or not palette:
-        raise UserError(f"--saved_model={path}: names no classes, expected a network exported with its label table; export it "
-                        "with class_names and palette.")
+        raise UserError(
+            f"--saved_model={path}: names no classes, expected a network exported with its label table; export it "
+            "with class_names and palette."
+        )
     return SavedNetwork(path, tuple(names), tuple(map(tuple, palette)), about, run)

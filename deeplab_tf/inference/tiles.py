@@ -45,9 +45,7 @@ class Tiles:
         of a row may be up to `multiple`-1 pixels shorter.
         """
         if min(self.size) <= multiple:
-            raise ValueError(
-                f"tiles of {self.size} pixels, expected sides above {multiple}, the padding's multiple"
-            )
+            raise ValueError(f"tiles of {self.size} pixels, expected sides above {multiple}, the padding's multiple")
         columns = list(_spans(width, self.size[1], self.overlap[1], multiple))
         for rows in _spans(height, self.size[0], self.overlap[0], multiple):
             yield from ((rows, column) for column in columns)
@@ -65,9 +63,7 @@ class Tiles:
         return rows[:, None] * columns[None, :]
 
 
-def average_tiles(
-    predict: Callable[[np.ndarray], np.ndarray], image: np.ndarray, tiles: Tiles, multiple: int
-) -> np.ndarray:
+def average_tiles(predict: Callable[[np.ndarray], np.ndarray], image: np.ndarray, tiles: Tiles, multiple: int) -> np.ndarray:
     """Weighted mean (`Tiles.weights`) of `predict`'s float32 [h, w, K] over the tiles of an image [height, width, 3].
 
     Memory: the result, and what `average_bands` takes.
@@ -89,8 +85,10 @@ def average_bands(
     Memory: one row of tiles with a plane of weights, and one tile at a time.
     """
     height, width = image.shape[:2]
-    grouped = [(rows, [part[1] for part in parts]) for rows, parts in itertools.groupby(
-        tiles.cut(height, width, multiple), key=lambda part: part[0])]
+    grouped = [
+        (rows, [part[1] for part in parts])
+        for rows, parts in itertools.groupby(tiles.cut(height, width, multiple), key=lambda part: part[0])
+    ]
     starts = [rows.start for rows, _ in grouped[1:]] + [height]
     total, weight, done = np.zeros((0, width, 0), np.float32), np.zeros((0, width), np.float32), 0
     for (rows, columns), following in zip(grouped, starts, strict=True):

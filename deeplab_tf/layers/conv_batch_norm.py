@@ -30,8 +30,15 @@ class BatchNormStatistics(keras.layers.Layer):
 
     def build(self, input_shape=None):
         def weight(name, value, trainable):  # the replicas move the statistics alike
-            return self.add_weight(name=name, shape=(self.channels,), initializer=value, trainable=trainable,
-                                   dtype="float32", autocast=False, aggregation="mean")
+            return self.add_weight(
+                name=name,
+                shape=(self.channels,),
+                initializer=value,
+                trainable=trainable,
+                dtype="float32",
+                autocast=False,
+                aggregation="mean",
+            )
 
         self.gamma = weight("gamma", "ones", not self.frozen)
         self.beta = weight("beta", "zeros", not self.frozen)
@@ -72,8 +79,11 @@ def _moments(y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 @functools.cache  # once, not for every layer
 def _warn_of_small_batch(batch: int) -> None:
-    _log.warning("batch norm is trained in batches of %d: fewer than %d pictures make poor statistics; keep it frozen",
-                 batch, SMALL_BATCH)
+    _log.warning(
+        "batch norm is trained in batches of %d: fewer than %d pictures make poor statistics; keep it frozen",
+        batch,
+        SMALL_BATCH,
+    )
 
 
 @keras.saving.register_keras_serializable(package="deeplab_tf")
@@ -93,9 +103,20 @@ class ConvBatchNorm(keras.layers.Layer):
         the batch and trains gamma and beta, unless the layer is not `trainable`, as with Keras' own batch norm.
     """
 
-    def __init__(self, filters: int, kernel_size: int, batch_norm: str, *, strides: int = 1, rate: int = 1,
-                 method: str = "space_to_batch", relu: bool = True, frozen: bool = True,
-                 kernel_initializer="he_normal", **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int,
+        batch_norm: str,
+        *,
+        strides: int = 1,
+        rate: int = 1,
+        method: str = "space_to_batch",
+        relu: bool = True,
+        frozen: bool = True,
+        kernel_initializer="he_normal",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.filters, self.kernel_size, self.batch_norm = filters, kernel_size, batch_norm
         self.strides, self.rate, self.method, self.relu, self.frozen = strides, rate, method, relu, frozen
@@ -130,7 +151,13 @@ class ConvBatchNorm(keras.layers.Layer):
 
     def get_config(self):
         return super().get_config() | {
-            "filters": self.filters, "kernel_size": self.kernel_size, "batch_norm": self.batch_norm,
-            "strides": self.strides, "rate": self.rate, "method": self.method, "relu": self.relu,
-            "frozen": self.frozen, "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "batch_norm": self.batch_norm,
+            "strides": self.strides,
+            "rate": self.rate,
+            "method": self.method,
+            "relu": self.relu,
+            "frozen": self.frozen,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

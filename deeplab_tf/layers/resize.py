@@ -23,5 +23,3 @@ def resize_align_corners(x: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
         raise ValueError(f"resize_align_corners x: got shape {x.shape}, expected [batch, height, width, channels].")
     y = tf.raw_ops.ResizeBilinear(images=x, size=tf.cast(tf.stack(size), tf.int32), align_corners=True)
     return tf.cast(y, x.dtype)
-
-

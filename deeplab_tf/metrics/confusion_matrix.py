@@ -39,9 +39,7 @@ class ConfusionMatrix:
         matrix = np.asarray(matrix)
         square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1]
         if not square or not np.issubdtype(matrix.dtype, np.integer) or (matrix < 0).any():
-            raise ValueError(
-                f"matrix is {matrix.dtype} {list(matrix.shape)}, expected counts (integers) of shape [K, K]"
-            )
+            raise ValueError(f"matrix is {matrix.dtype} {list(matrix.shape)}, expected counts (integers) of shape [K, K]")
         result = cls(len(matrix), ignore_label)
         result._counts += matrix
         return result
@@ -93,9 +91,7 @@ class ConfusionMatrix:
         low, high = int(ids.min()), int(ids.max())
         if low < 0 or high >= self.num_classes:
             wrong = low if low < 0 else high
-            ignored = (
-                f" or {self.ignore_label} (ignored)" if or_ignored and self.ignore_label is not None else ""
-            )
+            ignored = f" or {self.ignore_label} (ignored)" if or_ignored and self.ignore_label is not None else ""
             raise ValueError(f"{name} hold the id {wrong}, expected 0..{self.num_classes - 1}{ignored}")
 
     def __add__(self, other: "ConfusionMatrix") -> "ConfusionMatrix":
@@ -129,9 +125,7 @@ class ConfusionMatrix:
         """
         iou = np.delete(self.iou(), self.ignored_classes)
         if empty not in ("skip", "one"):
-            raise ValueError(
-                f'empty is {empty!r}, expected "skip" (VOC: left out) or "one" (Caffe: counts as 1)'
-            )
+            raise ValueError(f'empty is {empty!r}, expected "skip" (VOC: left out) or "one" (Caffe: counts as 1)')
         if np.isnan(iou).all():
             return float("nan")
         return float(np.nanmean(iou) if empty == "skip" else np.nan_to_num(iou, nan=1.0).mean())
@@ -177,9 +171,7 @@ def _runs(labels: np.ndarray, predictions: np.ndarray) -> tuple[np.ndarray, np.n
 def _integers(name: str, array: np.ndarray) -> np.ndarray:
     array = np.asarray(array)
     if not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(
-            f"{name} are {array.dtype}, expected an integer type: class ids, not probabilities"
-        )
+        raise ValueError(f"{name} are {array.dtype}, expected an integer type: class ids, not probabilities")
     return array
 
 

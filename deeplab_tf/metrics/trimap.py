@@ -118,7 +118,4 @@ class TrimapCurve:
 
     def mean_iou(self, widths: Sequence[int] | None = None) -> list[float]:
         """Mean IoU (0..1, classes with an empty union left out) of each band; NaN where a band has no pixel, as at width 0."""
-        return [
-            self.band(width).mean_iou()
-            for width in (range(self.max_width + 1) if widths is None else widths)
-        ]
+        return [self.band(width).mean_iou() for width in (range(self.max_width + 1) if widths is None else widths)]

@@ -53,5 +53,6 @@ def _load_keras(path: str | os.PathLike) -> keras.Model:
         return keras.saving.load_model(path)
     except (OSError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: is no Keras model that can be loaded ({reason[:300]}), expected what model.save wrote; save "
-                        "it again.") from error
+        raise UserError(
+            f"{path}: is no Keras model that can be loaded ({reason[:300]}), expected what model.save wrote; save it again."
+        ) from error

@@ -75,8 +75,10 @@ class MeanFieldCRF(keras.layers.Layer):
         """
         images, logits = tf.convert_to_tensor(images), tf.cast(tf.convert_to_tensor(logits), tf.float32)
         if not images.shape.is_compatible_with([*logits.shape[:3], 3]):
-            raise ValueError(f"MeanFieldCRF: got pictures {images.shape} for logits {logits.shape}, expected [batch, height, "
-                             "width, 3] of the same height and width; resize the logits with dl.resize_align_corners.")
+            raise ValueError(
+                f"MeanFieldCRF: got pictures {images.shape} for logits {logits.shape}, expected [batch, height, "
+                "width, 3] of the same height and width; resize the logits with dl.resize_align_corners."
+            )
         types = 4 * [tf.float32]
 
         @tf.custom_gradient

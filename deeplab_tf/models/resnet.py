@@ -16,8 +16,7 @@ BLOCKS = {
 """Names of the blocks of stages 2 to 5."""
 
 
-def resnet_trunk(x, name: str, *, output_stride: int, width: float, atrous_method: str, frozen: bool, dtype,
-                 seed: int):
+def resnet_trunk(x, name: str, *, output_stride: int, width: float, atrous_method: str, frozen: bool, dtype, seed: int):
     """[batch, height, width, 3] mean-subtracted BGR -> [batch, h, w, 2048 * width].
 
     Five places stride by 2: conv1, pool1 and the first block of stages 3, 4 and 5. They do while the product is
@@ -29,8 +28,16 @@ def resnet_trunk(x, name: str, *, output_stride: int, width: float, atrous_metho
 
     def conv(x, name, bn_name, filters, kernel_size, strides=1, relu=True, gain=1.0):
         return ConvBatchNorm(
-            filters, kernel_size, bn_name, strides=strides, rate=place.rate if kernel_size > 1 else 1,
-            method=atrous_method, relu=relu, frozen=frozen, kernel_initializer=he(name, seed, gain), dtype=dtype,
+            filters,
+            kernel_size,
+            bn_name,
+            strides=strides,
+            rate=place.rate if kernel_size > 1 else 1,
+            method=atrous_method,
+            relu=relu,
+            frozen=frozen,
+            kernel_initializer=he(name, seed, gain),
+            dtype=dtype,
             name=name,
         )(x)
 
@@ -52,8 +59,7 @@ def resnet_trunk(x, name: str, *, output_stride: int, width: float, atrous_metho
                 shortcut = conv(x, f"res{tag}_branch1", f"bn{tag}_branch1", 4 * filters, 1, strides, relu=False)
             y = conv(x, f"res{tag}_branch2a", f"bn{tag}_branch2a", filters, 1, strides)
             y = conv(y, f"res{tag}_branch2b", f"bn{tag}_branch2b", filters, 3)
-            y = conv(y, f"res{tag}_branch2c", f"bn{tag}_branch2c", 4 * filters, 1, relu=False,
-                     gain=branch_gain)
+            y = conv(y, f"res{tag}_branch2c", f"bn{tag}_branch2c", 4 * filters, 1, relu=False, gain=branch_gain)
             x = keras.layers.Add(dtype=dtype, name=f"res{tag}_sum")([shortcut, y])
             x = keras.layers.ReLU(dtype=dtype, name=f"res{tag}")(x)
     return x

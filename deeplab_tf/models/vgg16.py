@@ -12,8 +12,7 @@ STAGES = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 """Convolutions and filters of each stage; every stage ends in a 3x3 max pool that strided by 2 in the original."""
 
 
-def vgg16_trunk(x, *, output_stride: int, width: float, atrous_method: str, dtype, seed: int,
-                dilated_pools: bool = False):
+def vgg16_trunk(x, *, output_stride: int, width: float, atrous_method: str, dtype, seed: int, dilated_pools: bool = False):
     """[batch, height, width, 3] mean-subtracted BGR -> [batch, h, w, 512 * width].
 
     Pools stride while the product of the strides is below `output_stride`; after that they step by one pixel and
@@ -25,8 +24,16 @@ def vgg16_trunk(x, *, output_stride: int, width: float, atrous_method: str, dtyp
         for i in range(1, convolutions + 1):
             name = f"conv{stage}_{i}"
             gain = PIXEL_GAIN if name == "conv1_1" else 1.0
-            x = AtrousConv2D(round(filters * width), 3, rate, atrous_method, activation="relu",
-                             kernel_initializer=he(name, seed, gain), dtype=dtype, name=name)(x)
+            x = AtrousConv2D(
+                round(filters * width),
+                3,
+                rate,
+                atrous_method,
+                activation="relu",
+                kernel_initializer=he(name, seed, gain),
+                dtype=dtype,
+                name=name,
+            )(x)
         strides = 2 if stride < output_stride else 1
         x = CaffeMaxPool2D(strides, rate if dilated_pools else 1, dtype=dtype, name=f"pool{stage}")(x)
         if strides == 2:

@@ -64,9 +64,7 @@ class Gallery:
       changes: share of the pictures that are shown for what they gained or lost, where there is more than one result.
     """
 
-    def __init__(
-        self, palette: Sequence[tuple[int, int, int]], size: int = 12, ignore_label: int = 255, changes: float = 0.25
-    ):
+    def __init__(self, palette: Sequence[tuple[int, int, int]], size: int = 12, ignore_label: int = 255, changes: float = 0.25):
         self._palette, self._ignore_label = palette, ignore_label
         clear = np.where(np.arange(256) == ignore_label, 0, 255).astype(np.uint8)
         self._colors = np.column_stack([color_table(palette[:256], ignore_label=ignore_label), clear])
@@ -187,4 +185,3 @@ def error_map(label: np.ndarray, first: np.ndarray, last: np.ndarray, ignore_lab
     was, now = first == label, last == label
     errors = np.select([was & now, ~was & now, was & ~now], [RIGHT, MENDED, SPOILED], WRONG)
     return np.where(label == ignore_label, NOT_COUNTED, errors).astype(np.uint8)
-

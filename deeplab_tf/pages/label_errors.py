@@ -59,9 +59,7 @@ class LabelErrors:
         self._sums, self._pixels = np.zeros(len(palette), np.int64), np.zeros(len(palette), np.int64)
         self._top, self._seen = Top(size * _SPARE), 0
 
-    def offer(
-        self, id: str, image: np.ndarray, label: np.ndarray, probabilities: np.ndarray, place: int | None = None
-    ) -> None:
+    def offer(self, id: str, image: np.ndarray, label: np.ndarray, probabilities: np.ndarray, place: int | None = None) -> None:
         """Looks at one picture.
 
         Args:
@@ -91,9 +89,7 @@ class LabelErrors:
             if area < _SMALLEST * label.size:
                 continue
             window = slice(y, y + height), slice(x, x + width)
-            self._consider(
-                id, (place, region), image, label, predicted, sure, own, window, regions[window] == region
-            )
+            self._consider(id, (place, region), image, label, predicted, sure, own, window, regions[window] == region)
 
     def found(self) -> list[LabelError]:
         """The likeliest ones of the whole set, the likeliest first."""

@@ -31,9 +31,7 @@ class Strip:
     maps: str
 
     @classmethod
-    def of(
-        cls, id: str, why: str, class_name: str, iterations: Sequence[int], image: np.ndarray, maps: np.ndarray
-    ) -> Strip:
+    def of(cls, id: str, why: str, class_name: str, iterations: Sequence[int], image: np.ndarray, maps: np.ndarray) -> Strip:
         """From a picture, uint8 [height, width, 3], and uint8 [2 * height, columns * width, 3], as
         `deeplab_tf.crf.strip.trace_strip` draws it."""
         return cls(id, why, class_name, tuple(iterations), photograph(image, _SIDE // 3), photograph(maps, _SIDE))

@@ -84,11 +84,15 @@ class GivenMaps:
         low, high = (float(total.min()), float(total.max())) if maps.shape[-1] else (0.0, 0.0)
         is_whole = 1 - _ROUNDING < low and high < 1 + _ROUNDING
         if is_whole and self._backgrounds:
-            raise UserError("maps: got maps that sum to 1 in every pixel, as those of all classes do, and a background to add; "
-                            "give --background=none.")
+            raise UserError(
+                "maps: got maps that sum to 1 in every pixel, as those of all classes do, and a background to add; "
+                "give --background=none."
+            )
         if not is_whole and not self._backgrounds:
-            raise UserError(f"maps: got maps that sum to {low:.4g} up to {high:.4g} in a pixel, expected 1; give --background= "
-                            "or --preset=irn, affinitynet for activation maps, which leave out the background.")
+            raise UserError(
+                f"maps: got maps that sum to {low:.4g} up to {high:.4g} in a pixel, expected 1; give --background= "
+                "or --preset=irn, affinitynet for activation maps, which leave out the background."
+            )
         return maps
 
     def unrefined(self, window: np.ndarray) -> np.ndarray:

@@ -20,8 +20,14 @@ class Job:
     result: pathlib.Path
 
 
-def find_jobs(images: pathlib.Path, out: pathlib.Path, *, labels: pathlib.Path | None = None,
-              scores: pathlib.Path | None = None, truth: pathlib.Path | None = None) -> list[Job]:
+def find_jobs(
+    images: pathlib.Path,
+    out: pathlib.Path,
+    *,
+    labels: pathlib.Path | None = None,
+    scores: pathlib.Path | None = None,
+    truth: pathlib.Path | None = None,
+) -> list[Job]:
     """One for every mask of `labels` or every map of `scores`, in the order of their names.
 
     Raises:
@@ -44,8 +50,13 @@ def _by_name(flag: str, folder: pathlib.Path, suffixes: tuple[str, ...]) -> dict
         raise UserError(f"{flag}={folder}: cannot be read as a folder ({error.strerror}); correct the path.") from error
     found = {}
     for suffix in reversed(suffixes):
-        found.update({name[:-len(suffix)]: folder / name for name in names
-                      if name.lower().endswith(suffix) and not name.startswith(".")})
+        found.update(
+            {
+                name[: -len(suffix)]: folder / name
+                for name in names
+                if name.lower().endswith(suffix) and not name.startswith(".")
+            }
+        )
     if not found:
         raise UserError(f"{flag}={folder}: holds no file of its kind, expected {', '.join(suffixes)}; name another folder.")
     return dict(sorted(found.items()))

@@ -33,7 +33,7 @@ class LabelPng:
         """The next part, uint8 [rows, columns]: from left to right over the same rows, then the rows below."""
         if columns.start == 0:
             self._band = np.zeros((rows.stop - rows.start, 1 + self._width), np.uint8)  # first of each row: no filter
-        self._band[:, 1 + columns.start:1 + columns.stop] = ids
+        self._band[:, 1 + columns.start : 1 + columns.stop] = ids
         packed = self._packer.compress(self._band.tobytes()) if columns.stop == self._width else b""
         if packed:
             self._chunk(b"IDAT", packed)

@@ -34,8 +34,10 @@ class Maps:
         """
         found = np.ascontiguousarray(self.values[rows, columns], np.float32)
         if found.size and not (found.min() >= -1e-3 and found.max() < 1.001):  # what enlarging may overshoot
-            raise UserError(f"maps: got values from {found.min():.4g} to {found.max():.4g}, expected 0..1 without NaN; apply "
-                            "softmax to logits, divide activation maps by their maximum.")
+            raise UserError(
+                f"maps: got values from {found.min():.4g} to {found.max():.4g}, expected 0..1 without NaN; apply "
+                "softmax to logits, divide activation maps by their maximum."
+            )
         return np.clip(found, 0, 1)
 
 
@@ -62,12 +64,14 @@ def read_maps(path: str | os.PathLike, size: tuple[int, int], without_background
     values = _classes_last(path, maps, size)
     keys = range(values.shape[2]) if keys is None else keys
     if len(keys) != values.shape[2]:
-        raise UserError(f"{path}: got {values.shape[2]} maps for {len(keys)} classes, expected one map per class; write the "
-                        "file anew.")
+        raise UserError(
+            f"{path}: got {values.shape[2]} maps for {len(keys)} classes, expected one map per class; write the file anew."
+        )
     ids = tuple(int(key) + bool(without_background) for key in keys)
     if not all(0 <= number < 255 for number in ids) or len(set(ids)) < len(ids):
-        raise UserError(f"{path}: got the class ids {', '.join(map(str, ids))}, expected different ones in 0..254; write the "
-                        "file anew.")
+        raise UserError(
+            f"{path}: got the class ids {', '.join(map(str, ids))}, expected different ones in 0..254; write the file anew."
+        )
     return Maps(values, ids)
 
 
@@ -84,8 +88,10 @@ def _taken_apart(path, found: Any) -> tuple[Any, Any]:
         return list(found), np.stack(list(found.values())) if found else None
     if isinstance(found, np.ndarray):
         return None, found[None] if found.ndim == 2 else found
-    raise UserError(f"{path}: got a {type(found).__name__}, expected an array of maps, a dict of class to map, or keys with "
-                    "high_res or cam.")
+    raise UserError(
+        f"{path}: got a {type(found).__name__}, expected an array of maps, a dict of class to map, or keys with "
+        "high_res or cam."
+    )
 
 
 def _classes_last(path, maps, size: tuple[int, int]) -> np.ndarray:
@@ -96,9 +102,13 @@ def _classes_last(path, maps, size: tuple[int, int]) -> np.ndarray:
         raise UserError(f"{path}: got maps of shape {got}, expected numbers [height, width, maps] or [maps, height, width].")
     last, first = maps.shape[:2] == tuple(size), maps.shape[1:] == tuple(size)
     if last and first:
-        raise UserError(f"{path}: got maps of shape {list(maps.shape)}, which may be [height, width, maps] or [maps, height, "
-                        "width]; save them as a dict of class to map.")
+        raise UserError(
+            f"{path}: got maps of shape {list(maps.shape)}, which may be [height, width, maps] or [maps, height, "
+            "width]; save them as a dict of class to map."
+        )
     if not last and not first:
-        raise UserError(f"{path}: got maps of shape {list(maps.shape)} for a picture {size[1]} wide and {size[0]} high, "
-                        "expected its size; enlarge them to it.")
+        raise UserError(
+            f"{path}: got maps of shape {list(maps.shape)} for a picture {size[1]} wide and {size[0]} high, "
+            "expected its size; enlarge them to it."
+        )
     return maps if last else np.moveaxis(maps, 0, -1)

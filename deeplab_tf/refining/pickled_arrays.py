@@ -43,10 +43,22 @@ def read_npy(path: str | os.PathLike) -> Any:
         raise UserError(f"{path}: is not there, expected an .npy file; correct the path.") from error
     except pickle.UnpicklingError as error:
         raise UserError(f"{path}: {error}; save plain dicts and arrays with numpy.save.") from error
-    except (OSError, ValueError, EOFError, KeyError, IndexError, TypeError, AttributeError, MemoryError, OverflowError,
-            RecursionError, SyntaxError) as error:
-        raise UserError(f"{path}: is damaged or no .npy file ({' '.join(str(error).split())}); write it anew with "
-                        "numpy.save.") from error
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        OverflowError,
+        RecursionError,
+        SyntaxError,
+    ) as error:
+        raise UserError(
+            f"{path}: is damaged or no .npy file ({' '.join(str(error).split())}); write it anew with numpy.save."
+        ) from error
     if isinstance(found, np.ndarray) and found.dtype.hasobject and found.size == 1:
         return found.item()
     return found

@@ -58,8 +58,10 @@ class Mask:
         if isinstance(self._source, np.ndarray):
             return
         if self._source.mode not in _MASK_MODES:
-            raise UserError(f"{path}: got a mask in {self._source.mode}, expected class ids as palette indices or grey values; "
-                            "convert its colours to ids.")
+            raise UserError(
+                f"{path}: got a mask in {self._source.mode}, expected class ids as palette indices or grey values; "
+                "convert its colours to ids."
+            )
         if self._source.mode == "P":
             self.palette, self.clear = bytes(self._source.getpalette("RGB")), self._source.info.get("transparency")
 
@@ -72,19 +74,26 @@ class Mask:
         found = self._source
         found = found[rows, columns] if isinstance(found, np.ndarray) else np.asarray(_crop(found, rows, columns))
         if found.dtype not in (np.uint8, bool) and found.size and (found.min() < 0 or found.max() > 255):
-            raise UserError(f"mask: got ids from {found.min()} to {found.max()}, expected 0..255, which is what a PNG of "
-                            "8 bits holds.")
+            raise UserError(
+                f"mask: got ids from {found.min()} to {found.max()}, expected 0..255, which is what a PNG of 8 bits holds."
+            )
         return np.ascontiguousarray(found, np.uint8)
 
 
 def _open(path, what: str, fits) -> np.ndarray | Image.Image:
     if pathlib.Path(path).suffix == ".npy":
         array = read_npy(path)
-        if not isinstance(array, np.ndarray) or not fits(array.shape) or not array.size or array.dtype.kind not in "iub" or (
-                what == "a picture" and array.dtype != np.uint8):
+        if (
+            not isinstance(array, np.ndarray)
+            or not fits(array.shape)
+            or not array.size
+            or array.dtype.kind not in "iub"
+            or (what == "a picture" and array.dtype != np.uint8)
+        ):
             got = f"{list(np.shape(array))} {getattr(array, 'dtype', type(array).__name__)}"
-            raise UserError(f"{path}: got {got}, expected {what}: uint8 [height, width, 3] pixels or integer [height, width] "
-                            "ids.")
+            raise UserError(
+                f"{path}: got {got}, expected {what}: uint8 [height, width, 3] pixels or integer [height, width] ids."
+            )
         return array
     try:
         image = Image.open(path)

@@ -37,16 +37,23 @@ class Outcome:
         if not self.tally.pictures:
             return lines
         before, after = self.tally.results().values()
-        lines.append(f"mIoU {_percent(before['mean_iou'])} before, {_percent(after['mean_iou'])} after, "
-                     f"{self.tally.pictures} pictures with a true mask")
+        lines.append(
+            f"mIoU {_percent(before['mean_iou'])} before, {_percent(after['mean_iou'])} after, "
+            f"{self.tally.pictures} pictures with a true mask"
+        )
         if after["unlabelled"]:
-            lines.append(f"without a label: {_percent(before['unlabelled'])} of the pixels before, "
-                         f"{_percent(after['unlabelled'])} after; each counts as missed")
-        worse = [number for number, iou in before["per_class_iou"].items()
-                 if after["per_class_iou"].get(number, 0) < iou - _A_POINT]
+            lines.append(
+                f"without a label: {_percent(before['unlabelled'])} of the pixels before, "
+                f"{_percent(after['unlabelled'])} after; each counts as missed"
+            )
+        worse = [
+            number for number, iou in before["per_class_iou"].items() if after["per_class_iou"].get(number, 0) < iou - _A_POINT
+        ]
         if (after["mean_iou"] or 0) < (before["mean_iou"] or 0):
-            lines.append(f"warning: the CRF made these masks worse (classes {', '.join(worse) or 'all a little'}); search "
-                         "parameters for them with deeplab_tf.crf_search, or leave it out")
+            lines.append(
+                f"warning: the CRF made these masks worse (classes {', '.join(worse) or 'all a little'}); search "
+                "parameters for them with deeplab_tf.crf_search, or leave it out"
+            )
         elif worse:
             lines.append(f"warning: the CRF made classes {', '.join(worse)} worse by more than 1 % IoU")
         return lines

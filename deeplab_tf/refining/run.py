@@ -105,8 +105,10 @@ def _open(job: Job, settings: Settings) -> _Opened:
     truth = Mask(job.truth) if job.truth else None
     for other, path in ((given, job.given), (truth, job.truth)):
         if other is not None and other.size != picture.size:
-            raise UserError(f"{path}: got {other.size[1]} x {other.size[0]} pixels for the picture of "
-                            f"{picture.size[1]} x {picture.size[0]}, expected its size.")
+            raise UserError(
+                f"{path}: got {other.size[1]} x {other.size[0]} pixels for the picture of "
+                f"{picture.size[1]} x {picture.size[0]}, expected its size."
+            )
     return _Opened(given, picture, truth)
 
 
@@ -184,6 +186,7 @@ def check_unsure(jobs: Iterable[Job], settings: Settings) -> None:
             return
         if given.ids.tolist() != [0] or not given.has_unsure:
             return
-    raise UserError(f"{job.given}: holds 0 and {settings.unsure} alone, as the masks beside it; give --unsure=none if "
-                    f"{settings.unsure} is a class, --unsure={settings.unsure} if it marks pixels without a label.")
-
+    raise UserError(
+        f"{job.given}: holds 0 and {settings.unsure} alone, as the masks beside it; give --unsure=none if "
+        f"{settings.unsure} is a class, --unsure={settings.unsure} if it marks pixels without a label."
+    )

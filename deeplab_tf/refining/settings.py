@@ -49,14 +49,17 @@ class Settings:
         if self.unsure is not None and not 0 <= self.unsure <= 255:
             raise UserError(f"--unsure: got {self.unsure}, expected an id in 0..255 or none.")
         if self.halo < 0 or self.side <= 2 * self.halo:
-            raise UserError(f"--window, --halo: got {self.side} and {self.halo} pixels, expected a halo of at least 0 and a "
-                            "window of more than two halos.")
+            raise UserError(
+                f"--window, --halo: got {self.side} and {self.halo} pixels, expected a halo of at least 0 and a "
+                "window of more than two halos."
+            )
         if self.unsure is None and "," in self.background:
             raise UserError("--unsure: got none with two backgrounds, expected the id of the pixels between them.")
 
 
-def choose_settings(preset: str, from_maps: bool, background: str | None, certainty: str | None, unsure: str, side: int,
-                    halo: int) -> Settings:
+def choose_settings(
+    preset: str, from_maps: bool, background: str | None, certainty: str | None, unsure: str, side: int, halo: int
+) -> Settings:
     """Settings of the door's flags; what was not given is the preset's.
 
     Raises:
@@ -85,8 +88,9 @@ def _number(flag: str, text: str, kind):
         raise UserError(f"--{flag}: got {text!r}, expected a number or none.") from None
 
 
-def claim_folder(out: pathlib.Path, settings: Settings, folders: dict[str, pathlib.Path], jobs: Sequence[Job],
-                 overwrite: bool) -> None:
+def claim_folder(
+    out: pathlib.Path, settings: Settings, folders: dict[str, pathlib.Path], jobs: Sequence[Job], overwrite: bool
+) -> None:
     """Notes in `out` how its results are made, so that a later run goes on with the same settings or not at all.
 
     With `overwrite` the results that are there go first: a run that is stopped must not take them for its own.
@@ -105,8 +109,10 @@ def claim_folder(out: pathlib.Path, settings: Settings, folders: dict[str, pathl
         there = _read(marker)
         differing = [name for name in wanted if there.get(name) != wanted[name]]
         if differing:
-            raise UserError(f"--out={out}: its results were made with other settings ({', '.join(differing)}: see {marker}); "
-                            "give another folder, the same settings, or --overwrite to start anew.")
+            raise UserError(
+                f"--out={out}: its results were made with other settings ({', '.join(differing)}: see {marker}); "
+                "give another folder, the same settings, or --overwrite to start anew."
+            )
         return
     for path in (out / REPORT, *(job.result for job in jobs)):
         try:

@@ -40,5 +40,9 @@ class Tally:
         if self._unsure is not None:  # no class, so it has no IoU
             iou[self._unsure], unlabelled = np.nan, float(predicted[self._unsure])
         present = np.flatnonzero(~np.isnan(iou))
-        return {"mean_iou": float(iou[present].mean()) if present.size else None, "pixel_accuracy": matrix.pixel_accuracy(),
-                "unlabelled": unlabelled, "per_class_iou": {str(index): float(iou[index]) for index in present}}
+        return {
+            "mean_iou": float(iou[present].mean()) if present.size else None,
+            "pixel_accuracy": matrix.pixel_accuracy(),
+            "unlabelled": unlabelled,
+            "per_class_iou": {str(index): float(iou[index]) for index in present},
+        }

@@ -14,8 +14,9 @@ class Window(NamedTuple):
     @property
     def inner(self) -> tuple[slice, slice]:
         """Where in the array that was read the written part lies."""
-        return tuple(slice(part.start - whole.start, part.stop - whole.start)
-                     for whole, part in zip(self.read, self.write, strict=True))
+        return tuple(
+            slice(part.start - whole.start, part.stop - whole.start) for whole, part in zip(self.read, self.write, strict=True)
+        )
 
 
 def windows(height: int, width: int, side: int, halo: int) -> Iterator[Window]:

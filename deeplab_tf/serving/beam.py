@@ -93,8 +93,10 @@ class LabelPictures(beam.PTransform):
     def __init__(self, handler: SegmenterHandler, out: str, files: LabelFiles, crf: DenseCRF | None = None):
         super().__init__()
         if not set(_READABLE) & set(files.write):
-            raise UserError(f"--write: got {', '.join(files.write)}, expected labels or palette among them, from which the "
-                            "areas are read when the pipeline is run again.")
+            raise UserError(
+                f"--write: got {', '.join(files.write)}, expected labels or palette among them, from which the "
+                "areas are read when the pipeline is run again."
+            )
         self._handler, self._out, self._files, self._crf = handler, out, files, crf
 
     def expand(self, pictures):

@@ -80,8 +80,9 @@ def export_model(
     predictor = Predictor(model, scales, flip, fusion)
     own = "bfloat16" if _is_half(predictor.network) else "float32"
     if format == "saved_model" and precision not in (None, own):
-        raise ValueError(f"precision {precision}: a SavedModel computes as its network does, which is built in {own}; build it "
-                         "in the other")
+        raise ValueError(
+            f"precision {precision}: a SavedModel computes as its network does, which is built in {own}; build it in the other"
+        )
     precision = precision or (own if format == "saved_model" else row.precisions[0])
     tiles = None if tile is None else Tiles.of(tile)
     if tiles and format != "saved_model":

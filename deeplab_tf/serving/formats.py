@@ -60,10 +60,15 @@ def check_format(name: str, precision: str | None, calibrated: bool, path: pathl
     if precision is not None and precision not in row.precisions:
         raise UserError(f"--precision={precision}: the format {name} has none, expected one of {', '.join(row.precisions)}.")
     if (precision == "int8") != calibrated:
-        got, way_out = ("no pictures", "give --calibration=PICTURES") if precision == "int8" else (
-            "pictures for another precision", "leave --calibration out or give --precision=int8")
-        raise UserError(f"--calibration: got {got}, expected some tens of real ones for int8, from which the ranges of its "
-                        f"activations are taken; {way_out}.")
+        got, way_out = (
+            ("no pictures", "give --calibration=PICTURES")
+            if precision == "int8"
+            else ("pictures for another precision", "leave --calibration out or give --precision=int8")
+        )
+        raise UserError(
+            f"--calibration: got {got}, expected some tens of real ones for int8, from which the ranges of its "
+            f"activations are taken; {way_out}."
+        )
     if row.suffix and path.suffix != row.suffix:
         raise UserError(f"--out={path}: the format {name} is a file, expected a name that ends in {row.suffix}.")
     for module in row.modules:

@@ -152,8 +152,10 @@ def _layer(steps: _Steps, layer: keras.layers.Layer, *x: str) -> str:
     for kind, emit in _LAYERS.items():
         if isinstance(layer, kind):
             return emit(steps, layer, *x)
-    raise UserError(f"format onnx: the network's layer {layer.name} is a {type(layer).__name__}, expected one of the zoo's "
-                    "layers; export it as saved_model.")
+    raise UserError(
+        f"format onnx: the network's layer {layer.name} is a {type(layer).__name__}, expected one of the zoo's "
+        "layers; export it as saved_model."
+    )
 
 
 def _conv(steps: _Steps, layer: PlainConv2D, x: str) -> str:
@@ -170,8 +172,14 @@ def _max_pool(steps: _Steps, layer: CaffeMaxPool2D | PlainMaxPool2D, x: str) -> 
     """ONNX pads with what never wins; one row before and `strides` after, as `CaffeMaxPool2D`."""
     rate = getattr(layer, "rate", 1)
     before, after = (rate, rate) if layer.strides == 1 else (1, 2)
-    return steps.op("MaxPool", x, kernel_shape=(3, 3), strides=(layer.strides, layer.strides), dilations=(rate, rate),
-                    pads=(before, before, after, after))
+    return steps.op(
+        "MaxPool",
+        x,
+        kernel_shape=(3, 3),
+        strides=(layer.strides, layer.strides),
+        dilations=(rate, rate),
+        pads=(before, before, after, after),
+    )
 
 
 def _zero_padding(steps: _Steps, layer: keras.layers.ZeroPadding2D, x: str) -> str:

@@ -71,10 +71,14 @@ def compare(
             raise RuntimeError(f"The exported model cannot run {list(image.shape)} ({reason}); it was not kept.") from error
         expected = reference(image)
         if got.shape != expected.shape or not np.isfinite(got).all():
-            raise RuntimeError(f"The exported model answers {got.shape} to a picture of {image.shape[:2]}, expected finite "
-                               f"{expected.shape}; it was not kept.")
-        found = {"probabilities": float(np.abs(got - expected).max()),
-                 "labels": float(np.mean(lost(got.argmax(axis=-1), expected, allowed.margin)))}
+            raise RuntimeError(
+                f"The exported model answers {got.shape} to a picture of {image.shape[:2]}, expected finite "
+                f"{expected.shape}; it was not kept."
+            )
+        found = {
+            "probabilities": float(np.abs(got - expected).max()),
+            "labels": float(np.mean(lost(got.argmax(axis=-1), expected, allowed.margin))),
+        }
         worst = {name: max(value, found[name]) for name, value in worst.items()}
     refuse(worst, {"probabilities": allowed.probabilities, "labels": allowed.labels})
     return worst

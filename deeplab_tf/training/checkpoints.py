@@ -149,7 +149,8 @@ class SavedState:
         """
         targets, arrays = state_variables(model) | _solver_variables(optimizer), self.arrays
         wrong = sorted(
-            name for name in targets.keys() | arrays.keys()
+            name
+            for name in targets.keys() | arrays.keys()
             if name not in arrays or name not in targets or arrays[name].shape != tuple(targets[name].shape)
         )
         if wrong:

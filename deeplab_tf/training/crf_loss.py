@@ -52,8 +52,10 @@ def dense_crf_loss(
     """
     images = tf.convert_to_tensor(images)
     if not images.shape.is_compatible_with([None, None, None, 3]) or stride < 1:
-        raise ValueError(f"dense_crf_loss: got pictures {images.shape} and stride {stride}, expected [batch, height, width, 3] "
-                         "and a stride of at least 1.")
+        raise ValueError(
+            f"dense_crf_loss: got pictures {images.shape} and stride {stride}, expected [batch, height, width, 3] "
+            "and a stride of at least 1."
+        )
     size = tf.unstack(tf.shape(images)[1:3])
     probs = resize_align_corners(tf.cast(logits, tf.float32), size)[:, ::stride, ::stride]
     probs = tf.nn.softmax(probs) if from_logits else probs

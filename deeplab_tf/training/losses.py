@@ -56,8 +56,15 @@ class SegmentationLoss(keras.losses.Loss):
       name, reduction, dtype: as in `keras.losses.Loss`.
     """
 
-    def __init__(self, ignore_label=IGNORE_LABEL, class_weights=None, *, name="segmentation_loss",
-                 reduction="sum_over_batch_size", dtype=None):
+    def __init__(
+        self,
+        ignore_label=IGNORE_LABEL,
+        class_weights=None,
+        *,
+        name="segmentation_loss",
+        reduction="sum_over_batch_size",
+        dtype=None,
+    ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.ignore_label, self.class_weights = ignore_label, None if class_weights is None else tuple(class_weights)
 

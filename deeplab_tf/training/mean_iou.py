@@ -40,9 +40,13 @@ class MeanIoU(keras.metrics.Metric):
         valid = labels != (-1 if self.ignore_label is None else self.ignore_label)
         labels, predicted = (tf.boolean_mask(ids, valid) for ids in (labels, tf.argmax(logits, axis=-1)))
         size = self.num_classes**2
-        with tf.control_dependencies([tf.debugging.assert_less(
-            labels, tf.cast(self.num_classes, tf.int64), f"{self.name}: a label is neither a class nor void"
-        )]):
+        with tf.control_dependencies(
+            [
+                tf.debugging.assert_less(
+                    labels, tf.cast(self.num_classes, tf.int64), f"{self.name}: a label is neither a class nor void"
+                )
+            ]
+        ):
             pairs = tf.cast(labels * self.num_classes + predicted, tf.int32)
         found = tf.math.bincount(pairs, minlength=size, maxlength=size, dtype=tf.int64)
         self.counts.assign_add(tf.reshape(found, [self.num_classes, self.num_classes]))

@@ -188,8 +188,16 @@ def proposal(model: keras.Model, wanted: Plan, limit: float, size_multiple: int)
     batches = [size for size in range(wanted.batch_size, 0, -1) if total % size == 0 and size % wanted.replicas == 0]
 
     def attempt(crop, batch=batches[-1], recompute=True):
-        found = plan(model, crop_size=crop, batch_size=batch, iter_size=total // batch, steps=wanted.steps,
-                     recompute=recompute, workers=wanted.workers, replicas=wanted.replicas)
+        found = plan(
+            model,
+            crop_size=crop,
+            batch_size=batch,
+            iter_size=total // batch,
+            steps=wanted.steps,
+            recompute=recompute,
+            workers=wanted.workers,
+            replicas=wanted.replicas,
+        )
         return found if found.memory_bytes <= limit * GIB else None
 
     crops = range(wanted.crop_size, size_multiple, -size_multiple)

@@ -95,9 +95,7 @@ class Recorder:
             **{name: self._shares(self._latest[name].numpy()) for name in ("predicted", "labelled")},
         }  # fmt: skip
         self._write_line(line)
-        self._bar.set_postfix(
-            loss=f"{line['loss']:.3f}", rate=f"{self._rate:.2e}", img_s=f"{line['images_per_second']:.2f}"
-        )
+        self._bar.set_postfix(loss=f"{line['loss']:.3f}", rate=f"{self._rate:.2e}", img_s=f"{line['images_per_second']:.2f}")
         if self.board:
             self.board.scalars(step, line)
         self.losses, self._images, self._waited, self._since = [], 0, 0.0, time.monotonic()

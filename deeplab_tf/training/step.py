@@ -117,6 +117,6 @@ def _class_counts(labels, logits, ignore_label) -> tf.Tensor:
     labels, classes = subsample_labels(labels, tf.shape(logits)[1:3]), logits.shape[-1]
     valid = labels != ignore_label
     predicted = tf.argmax(logits, axis=-1, output_type=tf.int32)
-    return tf.stack([
-        tf.math.bincount(tf.boolean_mask(ids, valid), minlength=classes, maxlength=classes) for ids in (predicted, labels)
-    ])
+    return tf.stack(
+        [tf.math.bincount(tf.boolean_mask(ids, valid), minlength=classes, maxlength=classes) for ids in (predicted, labels)]
+    )

@@ -11,9 +11,7 @@ from deeplab_tf.weights import batch_norm
 from deeplab_tf.weights.caffe_wire import CaffeLayer, read_layers
 from deeplab_tf.weights.source import SourceWeights
 
-_SCALE_COPY = re.compile(
-    r"_res0\d+(_|$)"
-)  # conv1_res05, fc1_voc12_res075_c0: the same weights at another scale
+_SCALE_COPY = re.compile(r"_res0\d+(_|$)")  # conv1_res05, fc1_voc12_res075_c0: the same weights at another scale
 
 
 def read_caffemodel(path: pathlib.Path) -> SourceWeights:
@@ -51,9 +49,7 @@ def read_caffemodel(path: pathlib.Path) -> SourceWeights:
         )
     copies = sum(bool(_SCALE_COPY.search(name)) for name in skipped)
     if copies:
-        notes.append(
-            f"{copies} layers repeated for other scales (_res05, _res075) skipped: the scales share weights"
-        )
+        notes.append(f"{copies} layers repeated for other scales (_res05, _res075) skipped: the scales share weights")
     return SourceWeights(batch_norm.absorb(tensors, BATCH_NORM_EPSILON), tuple(skipped), tuple(notes))
 
 

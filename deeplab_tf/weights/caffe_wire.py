@@ -75,11 +75,7 @@ def _layer(message: "_Message", layer: Field, numbers: dict[str, int]) -> CaffeL
         if field.number == numbers["name"] and field.wire == _BYTES:
             name = message.text(field)
         elif field.number == numbers["type"]:
-            kind = (
-                message.text(field)
-                if field.wire == _BYTES
-                else _V1_TYPES.get(field.value, f"V1 {field.value}")
-            )
+            kind = message.text(field) if field.wire == _BYTES else _V1_TYPES.get(field.value, f"V1 {field.value}")
         elif field.number == numbers["blobs"] and field.wire == _BYTES:
             blobs.append(field)
         elif field.number == numbers.get("batch_norm") and field.wire == _BYTES:
@@ -105,9 +101,7 @@ def _blob(message: "_Message", layer: str, blob: Field) -> np.ndarray:
             values, at = message.numbers(field, blob.end)
             parts.append(values)
         elif field.number == _BLOB["shape"] and field.wire == _BYTES:
-            shape = tuple(
-                dim for part in message.fields(field.start, field.end) for dim in message.varints(part)
-            )
+            shape = tuple(dim for part in message.fields(field.start, field.end) for dim in message.varints(part))
         elif field.number in (1, 2, 3, 4) and field.wire == _VARINT:
             legacy[field.number] = field.value
     values = np.concatenate(parts) if parts else np.zeros(0, np.float32)
@@ -177,9 +171,7 @@ class _Message:
             raise self._damaged(field.start, "values of another type than float and double")
         step = 1 + kind.itemsize  # both field numbers have a one-byte tag
         start = field.start - 1
-        records = np.frombuffer(self._read(start, (end - start) // step * step, end), np.uint8).reshape(
-            -1, step
-        )
+        records = np.frombuffer(self._read(start, (end - start) // step * step, end), np.uint8).reshape(-1, step)
         other = np.flatnonzero(records[:, 0] != records[0, 0])
         count = int(other[0]) if other.size else len(records)
         return np.ascontiguousarray(records[:count, 1:]).view(kind)[:, 0], start + count * step
@@ -202,6 +194,4 @@ class _Message:
         return data
 
     def _damaged(self, at: int, what: str) -> UserError:
-        return UserError(
-            f"{self.path}: expected a whole .caffemodel, found at byte {at} {what}; fetch the file again"
-        )
+        return UserError(f"{self.path}: expected a whole .caffemodel, found at byte {at} {what}; fetch the file again")

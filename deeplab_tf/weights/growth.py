@@ -37,9 +37,7 @@ def grow_resnet(tensors: dict, shapes: dict, seed: int) -> tuple[dict, list[str]
     }
     generator = np.random.default_rng(seed)
     new = [
-        f"res{block_name(4, index, True)}_branch{branch}"
-        for index in range(_BLOCKS[4], 23)
-        for branch in ("2a", "2b", "2c")
+        f"res{block_name(4, index, True)}_branch{branch}" for index in range(_BLOCKS[4], 23) for branch in ("2a", "2b", "2c")
     ]
     for layer in new:
         result |= _new_layer(layer, shapes, generator)

@@ -28,11 +28,7 @@ def read_keras_h5(path: pathlib.Path) -> SourceWeights:
     try:
         with h5py.File(path, "r") as file:
             root = file["model_weights"] if "model_weights" in file else file
-            arrays = {
-                name: array
-                for layer in _names(root, "layer_names")
-                for name, array in _layer(root[layer], layer)
-            }
+            arrays = {name: array for layer in _names(root, "layer_names") for name, array in _layer(root[layer], layer)}
     except (OSError, KeyError) as error:
         raise UserError(
             f"{path}: expected weights that Keras 1 or 2 saved (HDF5 with layer_names), got a file that"
@@ -40,11 +36,7 @@ def read_keras_h5(path: pathlib.Path) -> SourceWeights:
         ) from error
     epsilon = source_epsilon(arrays)
     tensors = batch_norm.absorb(canonical_tensors(arrays), epsilon)
-    notes = (
-        (f"batch norm epsilon {epsilon:g} absorbed into the variances",)
-        if epsilon != BATCH_NORM_EPSILON
-        else ()
-    )
+    notes = (f"batch norm epsilon {epsilon:g} absorbed into the variances",) if epsilon != BATCH_NORM_EPSILON else ()
     return SourceWeights(tensors, notes=notes)
 
 

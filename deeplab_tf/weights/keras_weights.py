@@ -42,8 +42,7 @@ def read_keras_weights(path: pathlib.Path) -> SourceWeights:
             file.visititems(visit)
     except (OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
-            f"{path}: expected Keras weights (.weights.h5 or .keras), got a file that cannot be read ({error});"
-            " fetch it again"
+            f"{path}: expected Keras weights (.weights.h5 or .keras), got a file that cannot be read ({error}); fetch it again"
         ) from error
     if not tensors:
         raise UserError(

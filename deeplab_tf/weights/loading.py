@@ -43,9 +43,7 @@ def load_weights(model, path: str | os.PathLike, *, seed: int = 0) -> LoadReport
     loaded = tuple(name for name in variables if name not in reinitialised)
     for name in loaded:
         if not np.isfinite(tensors[name]).all():
-            raise UserError(
-                f"{file}: {name} holds values that are not finite; the file is damaged, fetch it again"
-            )
+            raise UserError(f"{file}: {name} holds values that are not finite; the file is damaged, fetch it again")
     for name in loaded:
         variables[name].assign(tensors[name].astype(np.float32))
     return LoadReport(
@@ -79,9 +77,7 @@ def canonical_variables(network) -> dict:
     for variable in network.weights:
         name = "/".join(variable.path.split("/")[-2:])
         if name in result:
-            raise ValueError(
-                f"model {network.name}: two variables are named {name}; layer names must be unique"
-            )
+            raise ValueError(f"model {network.name}: two variables are named {name}; layer names must be unique")
         result[name] = variable
     return result
 
@@ -116,9 +112,7 @@ def _reinitialised(tensors: dict, shapes: dict) -> tuple[tuple[str, ...], list[s
     unfit = [name for name, fit in fits.items() if not fit]
     layers = {names.layer_of(name) for name in unfit}
     head_unfit = any(names.is_head(name) for name in unfit)
-    result = tuple(
-        name for name in shapes if names.layer_of(name) in layers or (head_unfit and names.is_head(name))
-    )
+    result = tuple(name for name in shapes if names.layer_of(name) in layers or (head_unfit and names.is_head(name)))
     notes = [
         f"{name} is {tensors[name].shape} in the file and {shapes[name]} in the model: re-initialised"
         for name in unfit

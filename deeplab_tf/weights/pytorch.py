@@ -23,8 +23,7 @@ def read_pytorch(path: pathlib.Path) -> SourceWeights:
             state = state[key]
     if not isinstance(state, Mapping) or not all(isinstance(key, str) for key in state):
         raise UserError(
-            f"{path}: expected a PyTorch state dict (names to tensors), got {type(state).__name__};"
-            " save model.state_dict()"
+            f"{path}: expected a PyTorch state dict (names to tensors), got {type(state).__name__}; save model.state_dict()"
         )
     resnet101 = any("layer4.block23." in key for key in state)
     tensors, skipped = {}, []

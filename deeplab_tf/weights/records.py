@@ -45,9 +45,7 @@ class WeightsRecord:
         """What a user of the file must be told: its training data, and its input where ours differs."""
         said = [f"{self.name}: trained on {self.trained_on}"]
         if self.contains_val:
-            said.append(
-                f"{self.name}: VOC 2012 val was in its training set, a score on val says nothing; test only"
-            )
+            said.append(f"{self.name}: VOC 2012 val was in its training set, a score on val says nothing; test only")
         if self.preprocessing != DEEPLAB_MEAN:
             said.append(
                 f"{self.name}: trained with {self.preprocessing}; the models here keep {DEEPLAB_MEAN}, as DeepLab's"
@@ -57,15 +55,11 @@ class WeightsRecord:
 
 
 def _imagenet(name, file, network, md5, url, note=""):
-    return WeightsRecord(
-        name, file, network, CAFFE_MEAN, "ImageNet (ILSVRC train)", md5, url + file, note=note
-    )
+    return WeightsRecord(name, file, network, CAFFE_MEAN, "ImageNet (ILSVRC train)", md5, url + file, note=note)
 
 
 def _deeplab(name, file, trained_on, contains_val=False, note=""):
-    return WeightsRecord(
-        name, file, "resnet101", DEEPLAB_MEAN, trained_on, contains_val=contains_val, note=note
-    )
+    return WeightsRecord(name, file, "resnet101", DEEPLAB_MEAN, trained_on, contains_val=contains_val, note=note)
 
 
 # Files, addresses and MD5 as Keras 3.15 publishes them (keras.applications.vgg16, keras.applications.resnet).
@@ -141,8 +135,7 @@ RECORDS = {
             "resnet101",
             DEEPLAB_MEAN,
             "MS-COCO, then VOC 2012 train_aug",
-            url="https://github.com/kazuto1011/deeplab-pytorch/releases/download/v1.0/"
-            "deeplabv2_resnet101_msc-vocaug-20000.pth",
+            url="https://github.com/kazuto1011/deeplab-pytorch/releases/download/v1.0/deeplabv2_resnet101_msc-vocaug-20000.pth",
         ),
         WeightsRecord(
             "drsleep_resnet101_coco",

@@ -135,11 +135,7 @@ class _Unpickler(pickle.Unpickler):
 
 def rebuild_tensor(storage: np.ndarray, offset: int, size: tuple, stride: tuple, *_) -> np.ndarray:
     """A strided view of a storage; its extent is checked before NumPy is told to trust it."""
-    if (
-        not isinstance(storage, np.ndarray)
-        or len(size) != len(stride)
-        or min((offset, *size, *stride), default=0) < 0
-    ):
+    if not isinstance(storage, np.ndarray) or len(size) != len(stride) or min((offset, *size, *stride), default=0) < 0:
         raise ValueError("a tensor with impossible strides")
     last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
     if all(size) and last >= storage.size:

@@ -33,11 +33,7 @@ def fit_fully_connected(tensors: dict, shapes: dict, seed: int) -> tuple[dict, l
         return tensors, []
     size, _, _, width = shapes[targets[0]]
     fc6, fc7 = tensors["fc6/kernel"], tensors["fc7/kernel"]
-    if (
-        size not in _STEP
-        or width > fc6.shape[-1]
-        or (targets == ["fc6/kernel"] and fc6.shape == shapes[targets[0]])
-    ):
+    if size not in _STEP or width > fc6.shape[-1] or (targets == ["fc6/kernel"] and fc6.shape == shapes[targets[0]]):
         return tensors, []
     generator = np.random.default_rng(seed)
     keep6, keep7 = (_subset(generator, kernel.shape[-1], width) for kernel in (fc6, fc7))

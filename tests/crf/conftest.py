@@ -23,6 +23,7 @@ def make_picture(height, width, classes, seed=0, contrast=3.0):
 def real_scores(test_data):
     """A function from a VOC id to (image, probabilities) of the weak real network, up-sampled to the picture."""
     import cv2
+
     litert = pytest.importorskip("tensorflow").lite
     network = litert.Interpreter(str(test_data / "weights/deeplabv3_257_mv_gpu.tflite"))
     network.allocate_tensors()

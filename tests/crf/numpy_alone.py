@@ -24,6 +24,7 @@ def check(backend: str) -> None:
     from deeplab_tf.crf.filtering import GaussianFilter
     from deeplab_tf.crf.pydensecrf import densecrf
     from deeplab_tf.crf.scores import load_scores, save_scores
+
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (20, 30, 3), np.uint8)
     probs = rng.dirichlet(np.ones(4), (20, 30)).astype(np.float32)
@@ -42,10 +43,12 @@ def check(backend: str) -> None:
 if __name__ == "__main__":
     sys.meta_path.insert(0, OnlyNumPy())
     import deeplab_tf.crf
+
     for module in pkgutil.iter_modules(deeplab_tf.crf.__path__):
         if module.name != "_engine":
             __import__(f"deeplab_tf.crf.{module.name}")
     from deeplab_tf.crf.engines import engine_missing
+
     missing = engine_missing()
     if "native" in sys.argv[1:] and missing:
         raise SystemExit(missing)

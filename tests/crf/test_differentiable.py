@@ -70,8 +70,10 @@ def test_gradients_are_those_of_finite_differences():
     _, beliefs = mean_field(filters, *inputs, PARAMS.iterations)
     found = mean_field_adjoint(filters, beliefs, *inputs[1:], incoming)
     for place, gradient in enumerate(found):
+
         def moved(values, place=place):
-            return energy(*inputs[:place], values, *inputs[place + 1:])
+            return energy(*inputs[:place], values, *inputs[place + 1 :])
+
         # step 1e-5: truncation 1e-10, rounding 1e-16 / 1e-5
         np.testing.assert_allclose(gradient, difference(moved, inputs[place], 1e-5), rtol=1e-6, atol=1e-8)
 

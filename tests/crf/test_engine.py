@@ -56,8 +56,17 @@ def test_native_equals_numpy_for_any_number_of_classes_and_threads(classes, thre
 
 @native
 @settings(max_examples=20, deadline=None, database=None, derandomize=True)
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 12), st.floats(0.5, 100), st.floats(1, 60),
-       st.floats(0.5, 20), st.sampled_from(NORMALIZATIONS), st.integers(0, 3), st.integers(1, 4))
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(1, 12),
+    st.floats(0.5, 100),
+    st.floats(1, 60),
+    st.floats(0.5, 20),
+    st.sampled_from(NORMALIZATIONS),
+    st.integers(0, 3),
+    st.integers(1, 4),
+)
 def test_native_equals_numpy_anywhere(height, width, classes, alpha, beta, gamma, normalization, iterations, threads):
     image, probs = make_picture(height, width, classes, seed=height * width)
     params = CrfParams(3, alpha, beta, 2, gamma, iterations, normalization)
@@ -145,11 +154,18 @@ def test_refuses_bad_input_by_name(backend):
     bad, negative = probs.copy(), probs.copy()
     bad[3, 4, 1], negative[11, 13, 2] = np.nan, -0.1
     for arguments, message in [
-            ((image, bad), "probs: .*nan"), ((image, negative), "probs: .*-0.1"), ((image, probs * 20), "softmax"),
-            ((image, np.full_like(probs, np.inf)), "inf"), ((image[:, :-1], probs), "same height and width"),
-            ((image.astype(np.float32), probs), "image: .*uint8"), ((image[..., 0], probs), "image: .*3\\]"),
-            ((image, probs[..., 0]), "probs: .*classes"), ((image, probs[..., :0]), "at least one"),
-            ((image[:0], probs[:0]), "at least one"), ((image, (probs > 0.5).astype(int)), "probs: .*float")]:
+        ((image, bad), "probs: .*nan"),
+        ((image, negative), "probs: .*-0.1"),
+        ((image, probs * 20), "softmax"),
+        ((image, np.full_like(probs, np.inf)), "inf"),
+        ((image[:, :-1], probs), "same height and width"),
+        ((image.astype(np.float32), probs), "image: .*uint8"),
+        ((image[..., 0], probs), "image: .*3\\]"),
+        ((image, probs[..., 0]), "probs: .*classes"),
+        ((image, probs[..., :0]), "at least one"),
+        ((image[:0], probs[:0]), "at least one"),
+        ((image, (probs > 0.5).astype(int)), "probs: .*float"),
+    ]:
         with pytest.raises(ValueError, match=message):
             crf(*arguments)
     with pytest.raises(ValueError, match="unary: got NaN"):
@@ -163,8 +179,13 @@ def test_refuses_bad_input_by_name(backend):
 
 
 def test_refuses_bad_arguments():
-    for arguments in ({"backend": "gpu"}, {"threads": 0}, {"threads": 1.5}, {"compatibility": np.ones((2, 3))},
-                      {"compatibility": np.full((2, 2), np.nan)}):
+    for arguments in (
+        {"backend": "gpu"},
+        {"threads": 0},
+        {"threads": 1.5},
+        {"compatibility": np.ones((2, 3))},
+        {"compatibility": np.full((2, 2), np.nan)},
+    ):
         with pytest.raises(ValueError, match=next(iter(arguments))):
             DenseCRF(PARAMS, **arguments)
     with pytest.raises(ValueError, match="params"):

@@ -28,21 +28,30 @@ def volume(seed=0):
 def kernels(normalizations=("symmetric", "after", "before")):
     four, one, unary = volume()
     costs = (4.0, VECTOR, (MATRIX + MATRIX.T) / 2)
-    found = [PairwiseKernel(features, cost, normalization) for features, cost, normalization in
-             zip((four, one, four[:, :3] * 2), costs, normalizations, strict=True)]
+    found = [
+        PairwiseKernel(features, cost, normalization)
+        for features, cost, normalization in zip((four, one, four[:, :3] * 2), costs, normalizations, strict=True)
+    ]
     return found, unary
 
 
 def theirs(chosen, unary):
     densecrf = pytest.importorskip("pydensecrf.densecrf")
-    modes = {"symmetric": densecrf.NORMALIZE_SYMMETRIC, "after": densecrf.NORMALIZE_AFTER,
-             "before": densecrf.NORMALIZE_BEFORE, "none": densecrf.NO_NORMALIZATION}
+    modes = {
+        "symmetric": densecrf.NORMALIZE_SYMMETRIC,
+        "after": densecrf.NORMALIZE_AFTER,
+        "before": densecrf.NORMALIZE_BEFORE,
+        "none": densecrf.NO_NORMALIZATION,
+    }
     crf = densecrf.DenseCRF(*unary.shape)
     crf.setUnaryEnergy(np.ascontiguousarray(unary.T))
     for kernel in chosen:
         cost = kernel.compatibility
-        crf.addPairwiseEnergy(np.ascontiguousarray(kernel.features.T), compat=float(cost) if cost.ndim == 0 else cost,
-                              normalization=modes[kernel.normalization])
+        crf.addPairwiseEnergy(
+            np.ascontiguousarray(kernel.features.T),
+            compat=float(cost) if cost.ndim == 0 else cost,
+            normalization=modes[kernel.normalization],
+        )
     return crf
 
 
@@ -96,8 +105,9 @@ def test_a_picture_is_the_common_case(backend):
     both = (bilateral_features(image, 20, 10), position_features(40, 50, 2))
     found = FeatureCRF([PairwiseKernel(both[0], 4), PairwiseKernel(both[1], 3)], backend=backend).infer(unary, 5)
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    diagonal = FeatureCRF([PairwiseKernel(both[0], np.full(CLASSES, -4)), PairwiseKernel(both[1], -3 * np.eye(CLASSES))],
-                          backend=backend)
+    diagonal = FeatureCRF(
+        [PairwiseKernel(both[0], np.full(CLASSES, -4)), PairwiseKernel(both[1], -3 * np.eye(CLASSES))], backend=backend
+    )
     np.testing.assert_allclose(diagonal.infer(unary, 5), expected, atol=1e-4)
 
 
@@ -105,9 +115,19 @@ def test_a_picture_is_the_common_case(backend):
 def test_kernels_that_share_a_matrix_are_added_up_before_it():
     four, one, unary = volume()
     shared = MATRIX.copy()
-    ours, twin = (FeatureCRF([PairwiseKernel(four, shared), PairwiseKernel(one, shared), PairwiseKernel(four, 2.0),
-                              PairwiseKernel(one, VECTOR), PairwiseKernel(four, shared)], backend=backend)
-                  for backend in ("native", "numpy"))
+    ours, twin = (
+        FeatureCRF(
+            [
+                PairwiseKernel(four, shared),
+                PairwiseKernel(one, shared),
+                PairwiseKernel(four, 2.0),
+                PairwiseKernel(one, VECTOR),
+                PairwiseKernel(four, shared),
+            ],
+            backend=backend,
+        )
+        for backend in ("native", "numpy")
+    )
     np.testing.assert_allclose(ours.infer(unary, 5), twin.infer(unary, 5), atol=1e-4)
 
 

@@ -32,12 +32,20 @@ def test_equals_the_slow_definition(backend, dims):
 
 @native
 @settings(max_examples=40, deadline=None, database=None, derandomize=True)
-@given(st.integers(1, 9000), st.integers(1, 8), st.integers(1, 35), st.floats(0.01, 6), st.sampled_from(NORMALIZATIONS),
-       st.booleans(), st.integers(1, 4))
+@given(
+    st.integers(1, 9000),
+    st.integers(1, 8),
+    st.integers(1, 35),
+    st.floats(0.01, 6),
+    st.sampled_from(NORMALIZATIONS),
+    st.booleans(),
+    st.integers(1, 4),
+)
 def test_native_equals_numpy_anywhere(pixels, dims, channels, spread, normalization, transpose, threads):
     features, values = make(pixels, dims, channels, seed=pixels, spread=spread)
-    ours, twin = (GaussianFilter(features, normalization=normalization, backend=one, threads=threads)
-                  for one in ("native", "numpy"))
+    ours, twin = (
+        GaussianFilter(features, normalization=normalization, backend=one, threads=threads) for one in ("native", "numpy")
+    )
     np.testing.assert_allclose(ours.norm, twin.norm, rtol=1e-4)
     expected = twin(values, transpose=transpose)
     np.testing.assert_allclose(ours(values, transpose=transpose), expected, atol=2e-4 * max(1, abs(expected).max()))
@@ -72,7 +80,7 @@ def test_row_sums_are_what_the_norm_is_made_of(backend):
     total = GaussianFilter(features, normalization="none", backend=backend)(np.ones((400, 1)))[:, 0]
     for normalization, power in (("symmetric", -0.5), ("after", -1), ("before", -1), ("none", 0)):
         norm = GaussianFilter(features, normalization=normalization, backend=backend).norm
-        np.testing.assert_allclose(norm, total ** power, rtol=1e-5)
+        np.testing.assert_allclose(norm, total**power, rtol=1e-5)
     ones = GaussianFilter(features, normalization="after", backend=backend)(np.ones((400, 2)))
     np.testing.assert_allclose(ones, 1, rtol=1e-5)
 

@@ -49,19 +49,22 @@ def test_is_pydensecrf(zero_unsure):
     np.testing.assert_allclose(found.reshape(40, -1).T, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("labels", "arguments", "message"), [
-    (np.zeros((2, 2)), {}, "float64, expected integer ids"),
-    (np.zeros(4, int), {}, r"shape \[4\]"),
-    (np.zeros((2, 2, 1), int), {}, r"shape \[2, 2, 1\]"),
-    (np.array([[0, 5]]), {"num_classes": 5}, "got the id 5, expected 0..4"),
-    (np.array([[0, 254]]), {"num_classes": 5, "unsure": 255}, r"got the id 254, expected 0..4 or 255 \(unsure\)"),
-    (np.array([[-1, 0]]), {}, "got the id -1"),
-    (np.array([[0, 255]]), {}, "unsure=255"),
-    (np.array([[0, 1]]), {"certainty": 1.0}, "certainty"),
-    (np.array([[0, 1]]), {"certainty": 0}, "certainty"),
-    (np.array([[0, 1]]), {"num_classes": 0}, "num_classes"),
-    (np.array([[0, 0]]), {"unsure": 0}, "no class but unsure"),
-])
+@pytest.mark.parametrize(
+    ("labels", "arguments", "message"),
+    [
+        (np.zeros((2, 2)), {}, "float64, expected integer ids"),
+        (np.zeros(4, int), {}, r"shape \[4\]"),
+        (np.zeros((2, 2, 1), int), {}, r"shape \[2, 2, 1\]"),
+        (np.array([[0, 5]]), {"num_classes": 5}, "got the id 5, expected 0..4"),
+        (np.array([[0, 254]]), {"num_classes": 5, "unsure": 255}, r"got the id 254, expected 0..4 or 255 \(unsure\)"),
+        (np.array([[-1, 0]]), {}, "got the id -1"),
+        (np.array([[0, 255]]), {}, "unsure=255"),
+        (np.array([[0, 1]]), {"certainty": 1.0}, "certainty"),
+        (np.array([[0, 1]]), {"certainty": 0}, "certainty"),
+        (np.array([[0, 1]]), {"num_classes": 0}, "num_classes"),
+        (np.array([[0, 0]]), {"unsure": 0}, "no class but unsure"),
+    ],
+)
 def test_refuses(labels, arguments, message):
     with pytest.raises(ValueError, match=message):
         unary_from_labels(labels, **arguments)

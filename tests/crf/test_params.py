@@ -9,10 +9,22 @@ from deeplab_tf.crf.params import NORMALIZATIONS, PRESETS, CrfParams, get_preset
 from deeplab_tf.errors import UserError
 
 
-@pytest.mark.parametrize("values", [
-    {"sigma_alpha": 0}, {"sigma_beta": -1}, {"sigma_gamma": float("nan")}, {"w1": -1}, {"w2": float("inf")},
-    {"iterations": -1}, {"iterations": 2.5}, {"iterations": True}, {"w1": "4"}, {"sigma_alpha": None},
-    {"normalization": "both"}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"sigma_alpha": 0},
+        {"sigma_beta": -1},
+        {"sigma_gamma": float("nan")},
+        {"w1": -1},
+        {"w2": float("inf")},
+        {"iterations": -1},
+        {"iterations": 2.5},
+        {"iterations": True},
+        {"w1": "4"},
+        {"sigma_alpha": None},
+        {"normalization": "both"},
+    ],
+)
 def test_refuses_values_out_of_range_by_name(values):
     with pytest.raises(ValueError, match=next(iter(values))):
         CrfParams(**values)

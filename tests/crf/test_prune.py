@@ -44,8 +44,10 @@ def test_unaries_and_probabilities_are_pruned_alike():
     for shift in (0, 300, -300):
         np.testing.assert_allclose(crf.from_unary(image, unary + shift), crf(image, probs), atol=2e-4)
         np.testing.assert_allclose(full.from_unary(image, unary + shift), full(image, probs), atol=2e-4)
-    kernels = [PairwiseKernel(bilateral_features(image, 20, 10), 4),
-               PairwiseKernel(position_features(40, 50, 2), np.full(25, -3))]
+    kernels = [
+        PairwiseKernel(bilateral_features(image, 20, 10), 4),
+        PairwiseKernel(position_features(40, 50, 2), np.full(25, -3)),
+    ]
     found = FeatureCRF(kernels).infer(unary.reshape(-1, 25), 5)
     np.testing.assert_allclose(found, crf(image, probs).reshape(-1, 25), atol=1e-4)
 

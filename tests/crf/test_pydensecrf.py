@@ -9,8 +9,12 @@ from PIL import Image
 from deeplab_tf.crf.pydensecrf import densecrf, utils
 
 HEIGHT, WIDTH, LABELS = 37, 53, 4
-COSTS = {"number": 3.0, "numpy number": np.float32(2), "vector": -np.array([1, 2, 0.5, 3], np.float32),
-         "matrix": np.random.default_rng(3).normal(size=(LABELS, LABELS)).astype(np.float32) - 3 * np.eye(LABELS, dtype="f4")}
+COSTS = {
+    "number": 3.0,
+    "numpy number": np.float32(2),
+    "vector": -np.array([1, 2, 0.5, 3], np.float32),
+    "matrix": np.random.default_rng(3).normal(size=(LABELS, LABELS)).astype(np.float32) - 3 * np.eye(LABELS, dtype="f4"),
+}
 
 
 @pytest.fixture
@@ -38,8 +42,9 @@ def pictured(module, picture, cost, normalization=3, kernel=1):
     crf = module.DenseCRF2D(WIDTH, HEIGHT, LABELS)
     crf.setUnaryEnergy(unary)
     crf.addPairwiseGaussian(sxy=(3, 2), compat=cost, kernel=kernel, normalization=normalization)
-    crf.addPairwiseBilateral(sxy=(30, 20), srgb=(13, 9, 20), rgbim=image, compat=cost, kernel=kernel,
-                             normalization=normalization)
+    crf.addPairwiseBilateral(
+        sxy=(30, 20), srgb=(13, 9, 20), rgbim=image, compat=cost, kernel=kernel, normalization=normalization
+    )
     return crf
 
 
@@ -98,8 +103,10 @@ def test_a_volume_with_two_channels(original):
 def test_the_published_examples(test_data, original, number, is_generic):
     """The calls of pydensecrf's examples/inference.py on its own pictures, up to the published output."""
     folder = test_data / "reference/crf"
-    image, annotation, published = (np.array(Image.open(folder / f"pydensecrf_examples/{name}{number}.png").convert("RGB"))
-                                    for name in ("im", "anno", "out"))
+    image, annotation, published = (
+        np.array(Image.open(folder / f"pydensecrf_examples/{name}{number}.png").convert("RGB"))
+        for name in ("im", "anno", "out")
+    )
     packed = annotation.astype(np.uint32) @ np.array([1, 256, 65536], np.uint32)
     colors, labels = np.unique(packed, return_inverse=True)
     count = len(colors) - 1  # black is unsure in all three
@@ -140,8 +147,14 @@ def test_walk_through_the_readme():
     crf.setUnaryEnergy(energies)
     crf.setUnary(densecrf.ConstUnary(energies))
     crf.addPairwiseGaussian(sxy=(3, 3), compat=3, kernel=densecrf.DIAG_KERNEL, normalization=densecrf.NORMALIZE_SYMMETRIC)
-    crf.addPairwiseBilateral(sxy=(80, 80), srgb=(13, 13, 13), rgbim=image, compat=10, kernel=densecrf.DIAG_KERNEL,
-                             normalization=densecrf.NORMALIZE_SYMMETRIC)
+    crf.addPairwiseBilateral(
+        sxy=(80, 80),
+        srgb=(13, 13, 13),
+        rgbim=image,
+        compat=10,
+        kernel=densecrf.DIAG_KERNEL,
+        normalization=densecrf.NORMALIZE_SYMMETRIC,
+    )
     beliefs = crf.inference(5)
     assert np.argmax(beliefs, axis=0).reshape((48, 64)).shape == (48, 64)
     np.testing.assert_allclose(np.array(beliefs).sum(axis=0), 1, rtol=1e-5)
@@ -220,23 +233,26 @@ def test_arrays_may_change_after_they_were_given(picture):
     np.testing.assert_array_equal(other.inference(3), before)
 
 
-@pytest.mark.parametrize(("call", "error", "message"), [
-    (lambda crf: crf.setUnaryEnergy(np.zeros((3, 100), "f4")), ValueError, r"Need \(2, 100\), got \(3, 100\)"),
-    (lambda crf: crf.setUnaryEnergy(np.zeros((2, 10, 10), "f4")), ValueError, "2 dimensions"),
-    (lambda crf: crf.setUnaryEnergy(None), ValueError, "unary energy"),
-    (lambda crf: crf.setUnary(np.zeros((2, 100), "f4")), TypeError, "setUnaryEnergy"),
-    (lambda crf: crf.addPairwiseEnergy(np.zeros((2, 99), "f4"), 3), ValueError, r"Need \(\?, 100\), got \(2, 99\)"),
-    (lambda crf: crf.addPairwiseBilateral(3, 3, np.zeros((9, 10, 3), "u1"), 3), ValueError, r"got \(9, 10, 3\)"),
-    (lambda crf: crf.addPairwiseBilateral(3, 3, np.zeros((10, 10, 4), "u1"), 3), ValueError, "only works for RGB"),
-    (lambda crf: crf.addPairwiseBilateral(3, 3, np.zeros((10, 10, 3)), 3), ValueError, "uint8"),
-    (lambda crf: crf.addPairwiseGaussian(3, np.array([1.0, 2.0])), ValueError, "float32"),
-    (lambda crf: crf.addPairwiseGaussian(3, np.zeros((2, 2, 2), "f4")), ValueError, "dimension >2"),
-    (lambda crf: crf.addPairwiseGaussian(3, np.zeros(3, "f4")), ValueError, r"\(2,\) or \(2, 2\)"),
-    (lambda crf: crf.addPairwiseGaussian(0, 3), ValueError, "sxy"),
-    (lambda crf: crf.addPairwiseGaussian((3,), 3), ValueError, "sxy"),
-    (lambda crf: crf.addPairwiseGaussian(3, 3, normalization=9), ValueError, "9"),
-    (lambda crf: crf.setKernelParameters, AttributeError, "setKernelParameters.*MeanFieldCRF"),
-])
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda crf: crf.setUnaryEnergy(np.zeros((3, 100), "f4")), ValueError, r"Need \(2, 100\), got \(3, 100\)"),
+        (lambda crf: crf.setUnaryEnergy(np.zeros((2, 10, 10), "f4")), ValueError, "2 dimensions"),
+        (lambda crf: crf.setUnaryEnergy(None), ValueError, "unary energy"),
+        (lambda crf: crf.setUnary(np.zeros((2, 100), "f4")), TypeError, "setUnaryEnergy"),
+        (lambda crf: crf.addPairwiseEnergy(np.zeros((2, 99), "f4"), 3), ValueError, r"Need \(\?, 100\), got \(2, 99\)"),
+        (lambda crf: crf.addPairwiseBilateral(3, 3, np.zeros((9, 10, 3), "u1"), 3), ValueError, r"got \(9, 10, 3\)"),
+        (lambda crf: crf.addPairwiseBilateral(3, 3, np.zeros((10, 10, 4), "u1"), 3), ValueError, "only works for RGB"),
+        (lambda crf: crf.addPairwiseBilateral(3, 3, np.zeros((10, 10, 3)), 3), ValueError, "uint8"),
+        (lambda crf: crf.addPairwiseGaussian(3, np.array([1.0, 2.0])), ValueError, "float32"),
+        (lambda crf: crf.addPairwiseGaussian(3, np.zeros((2, 2, 2), "f4")), ValueError, "dimension >2"),
+        (lambda crf: crf.addPairwiseGaussian(3, np.zeros(3, "f4")), ValueError, r"\(2,\) or \(2, 2\)"),
+        (lambda crf: crf.addPairwiseGaussian(0, 3), ValueError, "sxy"),
+        (lambda crf: crf.addPairwiseGaussian((3,), 3), ValueError, "sxy"),
+        (lambda crf: crf.addPairwiseGaussian(3, 3, normalization=9), ValueError, "9"),
+        (lambda crf: crf.setKernelParameters, AttributeError, "setKernelParameters.*MeanFieldCRF"),
+    ],
+)
 def test_what_is_wrong_is_said(call, error, message):
     with pytest.raises(error, match=message):
         call(densecrf.DenseCRF2D(10, 10, 2))
@@ -245,6 +261,7 @@ def test_what_is_wrong_is_said(call, error, message):
 def test_there_are_no_eigen_wrappers():
     with pytest.raises(AttributeError, match="eigen.*NumPy"):
         from deeplab_tf.crf import pydensecrf
+
         pydensecrf.eigen  # noqa: B018
 
 
@@ -263,14 +280,24 @@ def test_utils_are_pydensecrfs(caplog):
     rng = np.random.default_rng(5)
     labels = rng.integers(0, 4, (5, 6))
     probs = rng.dirichlet(np.ones(4), (5, 6)).transpose(2, 0, 1)
-    calls = [("unary_from_labels", (labels, 3, 0.8)), ("unary_from_labels", (labels, 4, 0.6, False)),
-             ("unary_from_labels", (labels.astype(np.uint8), 7, 0.6, False)), ("compute_unary", (labels, 3)),
-             ("compute_unary", (labels, 3, 0.9)), ("unary_from_softmax", (probs,)), ("unary_from_softmax", (probs, 0.6)),
-             ("unary_from_softmax", (probs.astype(np.float32), None, None)), ("softmax_to_unary", (probs,)),
-             ("unary_from_softmax", (np.eye(4)[:, :, None], None, 1e-3)), ("softmax_to_unary", (probs, 0.7)),
-             ("create_pairwise_gaussian", ((3, 2), (5, 6))), ("create_pairwise_gaussian", ((3, 2, 5), (2, 3, 4))),
-             ("create_pairwise_bilateral", ((3, 2), (4,), labels)), ("create_pairwise_bilateral", ((3, 2), 4, probs, 0)),
-             ("create_pairwise_bilateral", ((3, 2), (4, 5, 6), rng.integers(0, 255, (4, 5, 3)).astype(np.uint8), 2))]
+    calls = [
+        ("unary_from_labels", (labels, 3, 0.8)),
+        ("unary_from_labels", (labels, 4, 0.6, False)),
+        ("unary_from_labels", (labels.astype(np.uint8), 7, 0.6, False)),
+        ("compute_unary", (labels, 3)),
+        ("compute_unary", (labels, 3, 0.9)),
+        ("unary_from_softmax", (probs,)),
+        ("unary_from_softmax", (probs, 0.6)),
+        ("unary_from_softmax", (probs.astype(np.float32), None, None)),
+        ("softmax_to_unary", (probs,)),
+        ("unary_from_softmax", (np.eye(4)[:, :, None], None, 1e-3)),
+        ("softmax_to_unary", (probs, 0.7)),
+        ("create_pairwise_gaussian", ((3, 2), (5, 6))),
+        ("create_pairwise_gaussian", ((3, 2, 5), (2, 3, 4))),
+        ("create_pairwise_bilateral", ((3, 2), (4,), labels)),
+        ("create_pairwise_bilateral", ((3, 2), 4, probs, 0)),
+        ("create_pairwise_bilateral", ((3, 2), (4, 5, 6), rng.integers(0, 255, (4, 5, 3)).astype(np.uint8), 2)),
+    ]
     for name, arguments in calls:
         found, expected = getattr(utils, name)(*arguments), getattr(theirs, name)(*arguments)
         assert found.dtype == expected.dtype == np.float32 and found.shape == expected.shape, name
@@ -278,14 +305,17 @@ def test_utils_are_pydensecrfs(caplog):
     assert {"unary_from_labels", "unary_from_softmax"} <= set(" ".join(caplog.messages).replace(",", "").split())
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: utils.unary_from_labels(np.array([0, 4]), 3, 0.5), "got the id 4"),
-    (lambda: utils.unary_from_labels(np.array([0, -1]), 3, 0.5), "got the id -1"),
-    (lambda: utils.unary_from_labels(np.array([0, 1]), 3, 1.0), "certainty"),
-    (lambda: utils.unary_from_softmax(np.ones((2, 3)), scale=1.5), "scale"),
-    (lambda: utils.create_pairwise_gaussian((3,), (4, 5)), "sdims"),
-    (lambda: utils.create_pairwise_bilateral((3, 3), (1, 2), np.zeros((4, 5, 3)), 2), "schan"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: utils.unary_from_labels(np.array([0, 4]), 3, 0.5), "got the id 4"),
+        (lambda: utils.unary_from_labels(np.array([0, -1]), 3, 0.5), "got the id -1"),
+        (lambda: utils.unary_from_labels(np.array([0, 1]), 3, 1.0), "certainty"),
+        (lambda: utils.unary_from_softmax(np.ones((2, 3)), scale=1.5), "scale"),
+        (lambda: utils.create_pairwise_gaussian((3,), (4, 5)), "sdims"),
+        (lambda: utils.create_pairwise_bilateral((3, 3), (1, 2), np.zeros((4, 5, 3)), 2), "schan"),
+    ],
+)
 def test_utils_refuse(call, message):
     with pytest.raises(ValueError, match=message):
         call()

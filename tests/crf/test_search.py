@@ -44,8 +44,16 @@ def read(path):
 
 def run_search(pictures, log, **options):
     lines = []
-    settings = {"grid": GRID, "base": BASE, "num_classes": 3, "read_image": read, "read_label": read,
-                "log_file": log, "report": lines.append, "finer": False}
+    settings = {
+        "grid": GRID,
+        "base": BASE,
+        "num_classes": 3,
+        "read_image": read,
+        "read_label": read,
+        "log_file": log,
+        "report": lines.append,
+        "finer": False,
+    }
     return crf_search.search(pictures, **(settings | options)), lines
 
 
@@ -62,8 +70,7 @@ def test_papers_grid_and_the_finer_one():
     near = grid.finer(crf_search.Setting(3, 30, 6, 3))
     assert near == crf_search.Grid((2.5, 3, 3.5), (25, 30, 35), (5.5, 6, 6.5), (3,))
     assert grid.every_third() == crf_search.Grid((3, 6), (30, 60, 90), (3, 6))
-    assert grid.neighbours(crf_search.Setting(4, 100, 3, 3)) == [
-        (3, 100, 3, 3), (5, 100, 3, 3), (4, 90, 3, 3), (4, 100, 4, 3)]
+    assert grid.neighbours(crf_search.Setting(4, 100, 3, 3)) == [(3, 100, 3, 3), (5, 100, 3, 3), (4, 90, 3, 3), (4, 100, 4, 3)]
 
 
 def test_the_grid_grows_where_the_best_lies_on_its_edge():
@@ -72,8 +79,11 @@ def test_the_grid_grows_where_the_best_lies_on_its_edge():
     grown = grid.beyond(crf_search.Setting(3, 30, 6, 3))
     assert grown == crf_search.Grid((2, 3, 4, 5, 6), (20, *grid.sigma_alpha), (3, 4, 5, 6, 8), (0, 3))
     assert crf_search.Setting(3, 30, 6, 0) in grown.neighbours(crf_search.Setting(3, 30, 6, 3))
-    while (larger := grown.beyond(crf_search.Setting(*(steps[place] for steps, place in zip(
-            grown.axes.values(), (0, 0, -1, 0), strict=True))))) != grown:
+    while (
+        larger := grown.beyond(
+            crf_search.Setting(*(steps[place] for steps, place in zip(grown.axes.values(), (0, 0, -1, 0), strict=True)))
+        )
+    ) != grown:
         grown = larger
     assert grown.w1[0] == 0.25 and grown.sigma_alpha[0] == 2.5 and grown.sigma_beta[-1] == 30 and grown.w2 == (0, 3)
     assert grown.finer(crf_search.Setting(0.25, 20, 8, 0)).w1 == (0.125, 0.25, 0.375)
@@ -92,12 +102,15 @@ def test_goes_beyond_the_grid_to_what_helps_and_says_when_nothing_does(tmp_path)
     none, lines = run_search(pictures, tmp_path / "none.jsonl", grid=far, base=CrfParams(w2=40, sigma_gamma=4, iterations=3))
     assert none.before == 1 and not none.helps and "nothing in the grid helps" in " ".join(lines)
 
+
 def test_behind_keeps_what_chance_may_explain():
     rng = np.random.default_rng(0)
     label = np.full((20, 3), 1000)
+
     def setting(rate, spread):
         right = np.clip(label * rate + rng.normal(scale=spread, size=label.shape), 0, 1000).astype(int)
         return np.stack([right, label, label], axis=1)
+
     leader = setting(0.8, 20)
     table = np.stack([leader, leader, setting(0.79, 60), setting(0.5, 20)])
     np.testing.assert_array_equal(crf_search.behind(table), [False, False, False, True])
@@ -108,8 +121,10 @@ def test_exhaustive_search_equals_a_plain_loop(tmp_path):
     whole, _ = run_search(pictures, tmp_path / "whole.jsonl", exhaustive=True)
     for row in (whole.rows[0], whole.rows[-1]):
         crf = DenseCRF(CrfParams(**row.setting._asdict(), sigma_gamma=2, iterations=3))
-        total = sum(crf_search.counts(read(one.label), crf(read(one.image), load_scores(one.score)).argmax(-1), 3, 255)
-                    for one in pictures)
+        total = sum(
+            crf_search.counts(read(one.label), crf(read(one.image), load_scores(one.score)).argmax(-1), 3, 255)
+            for one in pictures
+        )
         assert row.mean_iou == pytest.approx(crf_search.mean_iou(total), abs=2e-3)
     assert len(whole.rows) == 8 and whole.runs == 48 and all(row.pictures == 6 for row in whole.rows)
     assert whole.rows[0].mean_iou > whole.before
@@ -117,8 +132,9 @@ def test_exhaustive_search_equals_a_plain_loop(tmp_path):
 
 def test_search_finds_the_exhaustive_winner_with_fewer_runs(tmp_path):
     pictures = write_pictures(tmp_path, 12)
-    grid = crf_search.Grid(w1=(1, 2, 4, 8, 16, 32), sigma_alpha=(2, 4, 8, 16, 32, 64), sigma_beta=(2, 4, 8, 16, 32, 64),
-                           w2=(2,))
+    grid = crf_search.Grid(
+        w1=(1, 2, 4, 8, 16, 32), sigma_alpha=(2, 4, 8, 16, 32, 64), sigma_beta=(2, 4, 8, 16, 32, 64), w2=(2,)
+    )
     whole, _ = run_search(pictures, tmp_path / "whole.jsonl", exhaustive=True, grid=grid)
     found, lines = run_search(pictures, tmp_path / "found.jsonl", grid=grid)
     exhaustive = {row.setting: row.mean_iou for row in whole.rows}
@@ -127,7 +143,7 @@ def test_search_finds_the_exhaustive_winner_with_fewer_runs(tmp_path):
     assert found.rows[0].pictures == 12 and found.rows[0].mean_iou == exhaustive[found.rows[0].setting]
     behind = [row for row in found.rows if row.pictures == 8]
     assert behind and all(exhaustive[row.setting] < whole.rows[0].mean_iou for row in behind)
-    assert found.rows[-len(behind):] == tuple(behind) and any("dropped" in line for line in lines)
+    assert found.rows[-len(behind) :] == tuple(behind) and any("dropped" in line for line in lines)
 
 
 def test_goes_on_from_its_log_and_refuses_another_searchs(tmp_path):
@@ -210,8 +226,14 @@ def door(*flags):
 
 
 def test_door(folder_dataset, tmp_path):
-    flags = [f"--scores_dir={folder_dataset}/scores", f"--out={tmp_path}/found", "--dataset=folder",
-             f"--data_dir={folder_dataset}", "--iterations=1", "--nofiner"]
+    flags = [
+        f"--scores_dir={folder_dataset}/scores",
+        f"--out={tmp_path}/found",
+        "--dataset=folder",
+        f"--data_dir={folder_dataset}",
+        "--iterations=1",
+        "--nofiner",
+    ]
     done = door(*flags)
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert "mIoU" in done.stdout and "s left" in done.stdout
@@ -227,10 +249,16 @@ def test_door(folder_dataset, tmp_path):
     assert again.returncode == 2 and "--overwrite" in again.stderr and again.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("flags,message", [
-    (["--out=x"], "scores_dir"), (["--scores_dir=x", "--out=y", "--data_dir=z", "--dataset=nope"], "nope"),
-    (["--scores_dir=x", "--out=y", "--data_dir=z", "--sigma_gamma=0"], "sigma_gamma"), (["--w3=1"], "w3"),
-    (["--scores_dir=x", f"--out={sys.executable}/y", "--data_dir=z"], "is not a folder")])
+@pytest.mark.parametrize(
+    "flags,message",
+    [
+        (["--out=x"], "scores_dir"),
+        (["--scores_dir=x", "--out=y", "--data_dir=z", "--dataset=nope"], "nope"),
+        (["--scores_dir=x", "--out=y", "--data_dir=z", "--sigma_gamma=0"], "sigma_gamma"),
+        (["--w3=1"], "w3"),
+        (["--scores_dir=x", f"--out={sys.executable}/y", "--data_dir=z"], "is not a folder"),
+    ],
+)
 def test_door_refuses_in_one_line(flags, message):
     done = door(*flags)
     assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1

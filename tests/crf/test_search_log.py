@@ -9,8 +9,12 @@ from deeplab_tf.crf.search_log import CELL, UNTRIED, SearchLog, write_heat_map, 
 from deeplab_tf.errors import UserError
 from tests.full_disk import full_disk
 
-ROWS = (Row(Setting(3, 30, 3, 3), 0.70, 8), Row(Setting(4, 30, 3, 3), 0.71, 8), Row(Setting(4, 60, 3, 3), 0.72, 8),
-        Row(Setting(4, 60, 6, 3), 0.69, 4))
+ROWS = (
+    Row(Setting(3, 30, 3, 3), 0.70, 8),
+    Row(Setting(4, 30, 3, 3), 0.71, 8),
+    Row(Setting(4, 60, 3, 3), 0.72, 8),
+    Row(Setting(4, 60, 6, 3), 0.69, 4),
+)
 
 
 def test_heat_map_shows_every_pair_and_which_were_not_tried(tmp_path):

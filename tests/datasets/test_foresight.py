@@ -94,8 +94,9 @@ def test_all_of_it_on_a_folder(folder):
     for path in (root / "masks/train").iterdir():
         Image.fromarray(np.where(np.array(Image.open(path)) == 2, 0, np.array(Image.open(path)))).save(path)
     said = foresight.foresee(spec, root, "train", None, 33)
-    assert said == ["no training picture holds dog, which can only score 0; add pictures, or leave them out with "
-                    "--ignore_classes=2."]
+    assert said == [
+        "no training picture holds dog, which can only score 0; add pictures, or leave them out with --ignore_classes=2."
+    ]
 
 
 def test_splits_that_are_numbered_apart_share_no_sequence():

@@ -103,7 +103,6 @@ def test_real_cityscapes_masks_agree(test_data):
     assert len(paths) == 2
     for path in paths:
         ids, train_ids, colors = (
-            read_label(str(path).replace("labelIds", kind), spec)
-            for kind in ("labelIds", "labelTrainIds", "color")
+            read_label(str(path).replace("labelIds", kind), spec) for kind in ("labelIds", "labelTrainIds", "color")
         )
         assert np.array_equal(ids, train_ids) and np.array_equal(ids, colors)

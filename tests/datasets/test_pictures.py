@@ -21,9 +21,7 @@ def test_grey_alpha_palette_and_deep_pictures(tmp_path):
     rgba = RANDOM.integers(0, 256, (13, 17, 4), np.uint8)
     Image.fromarray(rgba).save(tmp_path / "alpha.png")
     alpha = rgba[..., 3:] / 255.0
-    assert (
-        np.abs(read_image(tmp_path / "alpha.png") - (rgba[..., :3] * alpha + 255 * (1 - alpha))).max() <= 0.51
-    )
+    assert np.abs(read_image(tmp_path / "alpha.png") - (rgba[..., :3] * alpha + 255 * (1 - alpha))).max() <= 0.51
     for name in ("grey.jpg", "grey.png"):
         Image.fromarray(rgba[..., 0]).save(tmp_path / name)
         expected = np.asarray(Image.open(tmp_path / name))
@@ -32,9 +30,7 @@ def test_grey_alpha_palette_and_deep_pictures(tmp_path):
     assert np.array_equal(read_image(tmp_path / "deep.png"), rgba[..., 2::-1])
     ids = RANDOM.integers(0, 21, (37, 53), np.uint8)
     Image.fromarray(ids, "P").save(tmp_path / "palette.png")
-    assert np.array_equal(
-        read_image(tmp_path / "palette.png"), np.asarray(Image.open(tmp_path / "palette.png").convert("RGB"))
-    )
+    assert np.array_equal(read_image(tmp_path / "palette.png"), np.asarray(Image.open(tmp_path / "palette.png").convert("RGB")))
 
 
 @pytest.mark.parametrize("kind", ["4:4:4", "4:2:2", "4:2:0", "progressive", "grey", "png"])

@@ -132,10 +132,7 @@ def test_lists_of_ids_and_of_paths_with_blanks(folder):
     for line in ("ü p1", "images/ü p1.jpg masks/ü p1.png", "images/ü p1.jpg\tmasks/ü p1.png"):
         (root / "some.txt").write_text(line + "\n", encoding="utf-8")
         (sample,) = list_samples(spec, root, "some")
-        assert (
-            sample.id == "ü p1"
-            and read_label(sample.label, spec).shape == read_image(sample.image).shape[:2]
-        )
+        assert sample.id == "ü p1" and read_label(sample.label, spec).shape == read_image(sample.image).shape[:2]
     (root / "some.txt").write_text("ü p1\nü p1\n", encoding="utf-8")
     with pytest.raises(UserError, match="stands twice"):
         list_samples(spec, root, "some")

@@ -88,7 +88,9 @@ def test_without_a_mapping_nothing_is_renumbered(folder, tmp_path, values, label
     assert done.kept == 9 and done.left_out == [] and done.void_masks == 2 and contents(root) == spoilt != before
     copy = contents(tmp_path / "fix")
     assert {path for path in spoilt if copy[path] != spoilt[path]} - {pathlib.Path("labels.txt")} == {
-        pathlib.Path("masks/train/p2.png"), pathlib.Path("masks/train/p3.png")}  # all else byte for byte
+        pathlib.Path("masks/train/p2.png"),
+        pathlib.Path("masks/train/p3.png"),
+    }  # all else byte for byte
     report, void = check(tmp_path / "fix"), 0
     for name in ("p2", "p3"):
         was, now = (read_mask_values(place / f"masks/train/{name}.png") for place in (root, tmp_path / "fix"))

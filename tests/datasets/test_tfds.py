@@ -129,8 +129,10 @@ def test_beam_keeps_the_order_over_several_shards_and_refuses_a_bad_file(tmp_pat
     for split in ("train_aug", "val"):
         (tmp_path / f"voc/{split}.txt").unlink()
     orders = []
-    for name, config in (("one", tfds.download.DownloadConfig(manual_dir=tmp_path / "voc", num_shards=4)),
-                         ("beam", beam_config(tmp_path / "voc", num_shards=4))):
+    for name, config in (
+        ("one", tfds.download.DownloadConfig(manual_dir=tmp_path / "voc", num_shards=4)),
+        ("beam", beam_config(tmp_path / "voc", num_shards=4)),
+    ):
         builder = builders.BUILDERS["voc2012"](data_dir=tmp_path / name, file_format="array_record")
         builder.download_and_prepare(download_config=config)
         assert len(builder.info.splits["train"].shard_lengths) == 4

@@ -89,8 +89,11 @@ def test_worn_masks_of_real_pictures_become_better(folders, whole):
     result = json.loads((out / "result.json").read_text())
     assert result["judged"] == result["pictures"] == 5 and not result["failed"]
     assert result["after"]["mean_iou"] > result["before"]["mean_iou"] + 0.03
-    assert {path.name for path in out.iterdir()} == {"result.json", "settings.json",
-                                                     *(path.name for path in (folders / "worn").iterdir())}
+    assert {path.name for path in out.iterdir()} == {
+        "result.json",
+        "settings.json",
+        *(path.name for path in (folders / "worn").iterdir()),
+    }
     matrices = [ConfusionMatrix(21), ConfusionMatrix(21)]
     for path in (folders / "worn").iterdir():
         given, found = Image.open(path), Image.open(out / path.name)
@@ -116,8 +119,10 @@ def test_windows_with_a_halo_of_some_sigmas_change_little(folders, tmp_path, cap
     agreement = {}
     for name, more in {"uncut": [], "cut": ["--window=110", "--halo=40"], "bare": ["--window=30", "--halo=0"]}.items():
         call(flags(folders, tmp_path / name, f"--preset={tmp_path / 'preset.json'}", *more), capsys)
-        masks = [[np.asarray(Image.open(tmp_path / folder / path.name)) for folder in ("uncut", name)]
-                 for path in (folders / "worn").iterdir()]
+        masks = [
+            [np.asarray(Image.open(tmp_path / folder / path.name)) for folder in ("uncut", name)]
+            for path in (folders / "worn").iterdir()
+        ]
         agreement[name] = np.mean([(uncut == cut).mean() for uncut, cut in masks])
     # Not 1 with any halo: the lattice begins where the window does.
     assert agreement["uncut"] == 1 and agreement["cut"] > 0.995 > 0.99 > agreement["bare"], agreement
@@ -156,7 +161,7 @@ def test_broken_files_are_told_of_at_the_end_and_the_others_done(folders, tmp_pa
             (tmp_path / folder / path.name).write_bytes(path.read_bytes())
     names = sorted(path.stem for path in (tmp_path / "worn").iterdir())
     good = (tmp_path / f"worn/{names[0]}.png").read_bytes()
-    (tmp_path / f"worn/{names[0]}.png").write_bytes(good[:len(good) // 2])
+    (tmp_path / f"worn/{names[0]}.png").write_bytes(good[: len(good) // 2])
     (tmp_path / f"images/{names[1]}.jpg").unlink()
     Image.new("L", (10, 10)).save(tmp_path / f"worn/{names[2]}.png")
     printed, errors, code = call(flags(tmp_path, tmp_path / "out", "--threads=2"), capsys)
@@ -200,14 +205,16 @@ def test_activation_maps_of_irn(own, capsys):
 
 
 def test_the_door_needs_no_tensorflow(own):
-    code = ("import sys\n"
-            "class Missing:\n"
-            "    def find_spec(self, name, *_):\n"
-            "        if name.split('.')[0] in ('tensorflow', 'keras', 'cv2', 'h5py', 'scipy'):\n"
-            "            raise ModuleNotFoundError(name)\n"
-            "sys.meta_path.insert(0, Missing())\n"
-            "from deeplab_tf import refine\nfrom deeplab_tf.experiment.flags import run\n"
-            f"run(refine.main, refine.define, ['refine', *{cams(own, '--preset=affinitynet', '--background=power:4')!r}])")
+    code = (
+        "import sys\n"
+        "class Missing:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name.split('.')[0] in ('tensorflow', 'keras', 'cv2', 'h5py', 'scipy'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Missing())\n"
+        "from deeplab_tf import refine\nfrom deeplab_tf.experiment.flags import run\n"
+        f"run(refine.main, refine.define, ['refine', *{cams(own, '--preset=affinitynet', '--background=power:4')!r}])"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-2000:]
     assert set(np.unique(Image.open(own / "out/a.b.png"))) == {0, 7}
@@ -232,12 +239,22 @@ def test_binary_masks_are_not_taken_for_unsure_ones(own, capsys):
     assert contents(own / "out")["settings.json"] != before["settings.json"]
 
 
-@pytest.mark.parametrize(("more", "message"), [
-    (["--preset=nothing"], "nothing"), (["--background=2"], "--background"), (["--certainty=2"], "--certainty"),
-    (["--certainty=much"], "--certainty"), (["--unsure=300"], "--unsure"), (["--window=100"], "--window, --halo"),
-    (["--preset=irn", "--unsure=none"], "--unsure"), (["--threads=0"], "threads"), ([], "--preset=irn"),
-    (["--labels=x"], "both or none"), (["--truth=no_folder"], "--truth=no_folder"),
-])
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--preset=nothing"], "nothing"),
+        (["--background=2"], "--background"),
+        (["--certainty=2"], "--certainty"),
+        (["--certainty=much"], "--certainty"),
+        (["--unsure=300"], "--unsure"),
+        (["--window=100"], "--window, --halo"),
+        (["--preset=irn", "--unsure=none"], "--unsure"),
+        (["--threads=0"], "threads"),
+        ([], "--preset=irn"),
+        (["--labels=x"], "both or none"),
+        (["--truth=no_folder"], "--truth=no_folder"),
+    ],
+)
 def test_wrong_flags_are_refused_in_a_line(own, capsys, more, message):
     with contextlib.chdir(own):
         printed, errors, code = call(cams(own, *more), capsys)

@@ -25,7 +25,10 @@ from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
 from tests.full_disk import full_disk
 
 SPEC = types.SimpleNamespace(
-    name="four", num_classes=4, class_names=("a", "b", "c", "d"), ignore_label=255,
+    name="four",
+    num_classes=4,
+    class_names=("a", "b", "c", "d"),
+    ignore_label=255,
     palette=((0, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 255)),
 )
 
@@ -64,8 +67,9 @@ def _by_hand(model, shift=0, **options):
 
 def test_result_is_one_matrix_over_the_set(make_model, tmp_path):
     model = make_model()
-    result = evaluate(model, SPEC, _examples(), out_dir=tmp_path / "deep" / "val", crf=_Swap(), trimap="label_change",
-                      progress=False)
+    result = evaluate(
+        model, SPEC, _examples(), out_dir=tmp_path / "deep" / "val", crf=_Swap(), trimap="label_change", progress=False
+    )
     for rates, shift in ((result, 0), (result["crf"], 1)):
         labels, predictions = _by_hand(model, shift)
         iou = oracle.iou(labels, predictions, 4, 255)
@@ -93,8 +97,11 @@ def test_options_reach_the_network_and_there_may_be_no_crf(make_model, tmp_path)
 
 def test_takes_a_tf_data_set(make_model, tmp_path):
     model, examples = make_model(), list(_examples())
-    signature = {"image": tf.TensorSpec([None, None, 3], tf.uint8), "label": tf.TensorSpec([None, None], tf.uint8),
-                 "id": tf.TensorSpec([], tf.string)}
+    signature = {
+        "image": tf.TensorSpec([None, None, 3], tf.uint8),
+        "label": tf.TensorSpec([None, None], tf.uint8),
+        "id": tf.TensorSpec([], tf.string),
+    }
     dataset = tf.data.Dataset.from_generator(lambda: examples, output_signature=signature)
     one = evaluate(model, SPEC, dataset, out_dir=tmp_path / "a", progress=False)
     two = evaluate(model, SPEC, examples, out_dir=tmp_path / "b", progress=False)

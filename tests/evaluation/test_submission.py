@@ -42,10 +42,14 @@ def submit(name, data, folder, out, *flags):
                                       f"--predictions={folder}", f"--out={out}", *flags])  # fmt: skip
 
 
-@pytest.mark.parametrize("name, label_ids, first", [
-    ("voc2012", False, "results/VOC2012/Segmentation/comp6_test_cls/{}.png"), ("cityscapes", False, "{}_labelIds.png"),
-    ("cityscapes", True, "{}_labelIds.png"),
-])
+@pytest.mark.parametrize(
+    "name, label_ids, first",
+    [
+        ("voc2012", False, "results/VOC2012/Segmentation/comp6_test_cls/{}.png"),
+        ("cityscapes", False, "{}_labelIds.png"),
+        ("cityscapes", True, "{}_labelIds.png"),
+    ],
+)
 def test_what_the_servers_want(predicted, tmp_path, name, label_ids, first):
     spec, data, samples, folder = predicted(name, label_ids)
     submit(name, data, folder, tmp_path / "out.zip", *(["--label_ids"] if label_ids else []))

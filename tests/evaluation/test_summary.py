@@ -80,11 +80,18 @@ def test_the_bootstrap_is_that_of_a_loop_over_pictures():
     assert low < np.mean(whole[0] / (whole[1] + whole[2] - whole[0])) < high
 
 
-@pytest.mark.parametrize("dataset, id, sequence", [
-    ("camvid", "0001TP_006690", "0001TP"), ("camvid", "Seq05VD_f00000", "Seq05VD"), ("camvid", "strange", None),
-    ("cityscapes", "frankfurt_000000_000294", "frankfurt_000000"), ("voc2012", "2007_000129", None),
-    ("folder", "drive1/0001", "drive1"), ("folder", "a_000123", None),
-])
+@pytest.mark.parametrize(
+    "dataset, id, sequence",
+    [
+        ("camvid", "0001TP_006690", "0001TP"),
+        ("camvid", "Seq05VD_f00000", "Seq05VD"),
+        ("camvid", "strange", None),
+        ("cityscapes", "frankfurt_000000_000294", "frankfurt_000000"),
+        ("voc2012", "2007_000129", None),
+        ("folder", "drive1/0001", "drive1"),
+        ("folder", "a_000123", None),
+    ],
+)
 def test_sequences_by_ids(dataset, id, sequence):
     assert sequence_of(id, dataset) == sequence
 

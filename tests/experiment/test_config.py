@@ -13,9 +13,20 @@ from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.flags import config_from_flags, config_of_trained, define_config, define_trained, note_given
 from deeplab_tf.experiment.settings import all_settings
 
-CHANGED = dict(model="resnet101_aspp", scales=(0.5, 0.75, 1.0), crop_size=353, head_rates=(6, 12, 18, 24), mirror=False,
-               augment_scales=(0.5, 1.5), data_dir="a b/c",
-               crf_w1=5.0, crf_normalization="after", seed=7, tile=None, weights=None)
+CHANGED = dict(
+    model="resnet101_aspp",
+    scales=(0.5, 0.75, 1.0),
+    crop_size=353,
+    head_rates=(6, 12, 18, 24),
+    mirror=False,
+    augment_scales=(0.5, 1.5),
+    data_dir="a b/c",
+    crf_w1=5.0,
+    crf_normalization="after",
+    seed=7,
+    tile=None,
+    weights=None,
+)
 
 
 def parse(*arguments):
@@ -154,8 +165,14 @@ def test_a_flags_file_of_the_whole_experiment_tells_where_the_run_differs(tmp_pa
     assert "batch_size 5" in said and "iter_size" not in said and said.count("\n") == 1
 
 
-@pytest.mark.parametrize("argument, message", [("--batch_size=5", "eval does not use it"), ("--nomirror", "--mirror: eval"),
-                                               ("--weights=a.npz", "got both, expected the network of a run or")])
+@pytest.mark.parametrize(
+    "argument, message",
+    [
+        ("--batch_size=5", "eval does not use it"),
+        ("--nomirror", "--mirror: eval"),
+        ("--weights=a.npz", "got both, expected the network of a run or"),
+    ],
+)
 def test_the_command_line_may_not_hold_what_a_door_does_not_use(tmp_path, argument, message):
     (tmp_path / "config.json").write_text(ExperimentConfig().to_json())
     with pytest.raises(UserError, match=message):

@@ -103,12 +103,15 @@ def test_swapped_labels_are_refused_or_followed_by_name(make_run, capsys):
     assert followed["per_class_iou"] == expected["per_class_iou"]
 
 
-@pytest.mark.parametrize("table, message", [
-    ("0: sky\n1: road\n255: car\n", "2 is 'void' beside the data and was 'car'"),
-    ("sky\nroad\ncar\ntree\n", "3 is 'tree' beside the data and was 'void'"),
-    ("sky #0000ff\nroad #00ff00\n car #ff0000\n", None),  # other colours alone: they meet in no mask that both can read
-    ("sky\nroad #008000\ncar #800000\n", r"colour \(0, 128, 0\) is 'road'"),
-])
+@pytest.mark.parametrize(
+    "table, message",
+    [
+        ("0: sky\n1: road\n255: car\n", "2 is 'void' beside the data and was 'car'"),
+        ("sky\nroad\ncar\ntree\n", "3 is 'tree' beside the data and was 'void'"),
+        ("sky #0000ff\nroad #00ff00\n car #ff0000\n", None),  # other colours alone: they meet in no mask that both can read
+        ("sky\nroad #008000\ncar #800000\n", r"colour \(0, 128, 0\) is 'road'"),
+    ],
+)
 def test_what_counts_as_another_table(make_run, table, message):
     run = make_run(pictures=1)
     (run.parent / "data" / "labels.txt").write_text(table)

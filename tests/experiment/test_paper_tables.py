@@ -30,8 +30,12 @@ def test_every_row_is_an_experiment_with_the_same_figures_in_its_header():
 
 
 def test_results_stand_beside_the_papers_and_what_was_not_run_is_blank(tmp_path):
-    for name, text in {"table1_vgg16_largefov": result(0.6111, 0.6644), "table4_resnet101": result(0.70, None),
-                       "table3_vgg16_aspp_l": result(0.5, 0.6, max_images=3), "mine": result(0.4, 0.5)}.items():
+    for name, text in {
+        "table1_vgg16_largefov": result(0.6111, 0.6644),
+        "table4_resnet101": result(0.70, None),
+        "table3_vgg16_aspp_l": result(0.5, 0.6, max_images=3),
+        "mine": result(0.4, 0.5),
+    }.items():
         folder = tmp_path / "runs" / name / "eval" / "val"
         folder.mkdir(parents=True)
         (folder / "result.json").write_text(text)

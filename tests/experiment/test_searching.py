@@ -46,11 +46,15 @@ def test_makes_the_scores_it_lacks_and_takes_those_of_an_evaluation(make_run, ca
     assert "was 'sky' in training" in refusal(capsys, f"--workdir={run}", f"--out={run / 'fourth'}")
 
 
-@pytest.mark.parametrize("mean, harmed, use, words", [
-    (0.02, [], True, "as it helps here (mean IoU +2.0 points on the 12 pictures of val)"),
-    (0.02, ["pole"], True, "but it harms pole -3.0"), (-0.01, [], False, "does not help here (mean IoU -1.0 points"),
-    (None, [], True, "eval tells whether it helps"),
-])
+@pytest.mark.parametrize(
+    "mean, harmed, use, words",
+    [
+        (0.02, [], True, "as it helps here (mean IoU +2.0 points on the 12 pictures of val)"),
+        (0.02, ["pole"], True, "but it harms pole -3.0"),
+        (-0.01, [], False, "does not help here (mean IoU -1.0 points"),
+        (None, [], True, "eval tells whether it helps"),
+    ],
+)
 def test_predict_follows_what_the_evaluation_found(tmp_path, mean, harmed, use, words):
     crf = str(CrfParams())
     gain = {"mean_iou": mean, "helps": mean and mean > 0, "harmed_classes": harmed, "per_class_iou": {"pole": -0.03}}

@@ -90,7 +90,9 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path):
     Image.fromarray(np.zeros((3, 4), np.float32)).save(tmp_path / "float.tif")
     (tmp_path / "text.png").write_text("<html>")
     for name, message in (
-        ("float.tif", "floating-point"), ("text.png", "no format that Pillow knows"), ("gone.png", "no such"),
+        ("float.tif", "floating-point"),
+        ("text.png", "no format that Pillow knows"),
+        ("gone.png", "no such"),
     ):
         with pytest.raises(UserError, match=f"{name}: .*{message}"):
             read_upright(tmp_path / name)

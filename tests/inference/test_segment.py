@@ -67,9 +67,7 @@ def test_tiles_equal_the_whole_picture_for_a_net_that_sees_one_pixel(make_model,
 
 def test_tiles_of_a_net_that_sees_more_differ_only_near_their_borders(make_model, picture):
     model, image = make_model(kernel_size=9), picture(33, 97)
-    difference = np.abs(segment(model, image, tile=Tiles((33, 49), (1, 1))) - segment(model, image)).max(
-        axis=(0, 2)
-    )
+    difference = np.abs(segment(model, image, tile=Tiles((33, 49), (1, 1))) - segment(model, image)).max(axis=(0, 2))
     assert difference[:40].max() < 1e-5 and difference[57:].max() < 1e-5
 
 
@@ -88,9 +86,7 @@ def test_large_tile_leaves_the_picture_whole(make_model, picture):
     np.testing.assert_array_equal(segment(model, image, tile=(20, 31)), segment(model, image))
 
 
-@pytest.mark.parametrize(
-    "height, width, side, overlap", [(50, 91, 33, 8), (9, 200, 17, 16), (128, 33, 33, 0)]
-)
+@pytest.mark.parametrize("height, width, side, overlap", [(50, 91, 33, 8), (9, 200, 17, 16), (128, 33, 33, 0)])
 def test_tiles_cover_every_pixel_and_overlap_as_asked(height, width, side, overlap):
     tiles = Tiles.of(side, overlap)
     covered = np.zeros((height, width), int)
@@ -102,10 +98,7 @@ def test_tiles_cover_every_pixel_and_overlap_as_asked(height, width, side, overl
         assert rows.stop - rows.start <= side and columns.stop - columns.start <= side
     assert covered.min() >= 1
     ordered = sorted(spans)
-    assert all(
-        left[1] - right[0] >= min(overlap, side - 8)
-        for left, right in zip(ordered, ordered[1:], strict=False)
-    )
+    assert all(left[1] - right[0] >= min(overlap, side - 8) for left, right in zip(ordered, ordered[1:], strict=False))
 
 
 def test_weights_fall_over_the_overlap():
@@ -142,9 +135,7 @@ def test_kept_predictors_stay_out_of_what_is_saved(make_model, picture, tmp_path
     model.save(tmp_path / "model.keras")
     tf.saved_model.save(model, str(tmp_path / "saved"))
     assert not hasattr(tf.saved_model.load(str(tmp_path / "saved")), "_deeplab_tf_predictors")
-    np.testing.assert_array_equal(
-        segment(keras.models.load_model(tmp_path / "model.keras"), image), expected
-    )
+    np.testing.assert_array_equal(segment(keras.models.load_model(tmp_path / "model.keras"), image), expected)
 
 
 def test_network_of_the_zoo(picture):

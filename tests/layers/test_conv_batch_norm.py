@@ -75,7 +75,11 @@ def test_frozen_trains_the_kernel_alone():
     layer = _layer()
     assert [v.path for v in layer.trainable_variables] == ["conv/kernel"]
     assert sorted(v.path.split("/", 1)[1] for v in layer.non_trainable_variables) == [
-        "bn/beta", "bn/gamma", "bn/moving_mean", "bn/moving_variance"]
+        "bn/beta",
+        "bn/gamma",
+        "bn/moving_mean",
+        "bn/moving_variance",
+    ]
     before = [v.numpy() for v in layer.statistics.weights]
     layer(_random(2, 8, 8, 3), training=True)
     for old, new in zip(before, layer.statistics.weights, strict=True):
@@ -116,8 +120,10 @@ def test_a_layer_that_is_not_trainable_is_frozen():
     assert not np.array_equal(before[-1], layer.get_weights()[-1])
 
 
-@pytest.mark.parametrize(("batch", "frozen", "training", "warned"), [
-    (15, False, True, True), (16, False, True, False), (2, True, True, False), (2, False, False, False)])
+@pytest.mark.parametrize(
+    ("batch", "frozen", "training", "warned"),
+    [(15, False, True, True), (16, False, True, False), (2, True, True, False), (2, False, False, False)],
+)
 def test_small_batches_are_warned_of_once_where_they_normalise(caplog, batch, frozen, training, warned):
     layers = [_layer(frozen=frozen, filters=3, rate=1) for _ in range(2)]
     with caplog.at_level(logging.WARNING, "deeplab_tf"):

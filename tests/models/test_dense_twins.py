@@ -60,8 +60,9 @@ def test_all_strides_are_offered():
     assert OUTPUT_STRIDES == (1, 2, 4, 8, 16, 32)
 
 
-@pytest.mark.parametrize(("stride", "rates"), [(32, (1, 1, 1, 1)), (16, (1, 1, 1, 2)), (8, (1, 1, 2, 4)), (4, (1, 2, 4, 8)),
-                                                (1, (4, 8, 16, 32))])
+@pytest.mark.parametrize(
+    ("stride", "rates"), [(32, (1, 1, 1, 1)), (16, (1, 1, 1, 2)), (8, (1, 1, 2, 4)), (4, (1, 2, 4, 8)), (1, (4, 8, 16, 32))]
+)
 def test_rates_double_where_strides_are_removed(stride, rates):
     """Rates of the 3x3 convolutions of stages 2 to 5; at output stride 8, 2 and 4 in stages 4 and 5."""
     model = build_model("resnet50", 4, width=1 / 16, output_stride=stride)

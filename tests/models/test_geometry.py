@@ -33,6 +33,7 @@ def test_vgg16_follows_caffes_ceil_rule(height, width):
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_resnet_follows_caffes_rules(height, width):
     """conv1 rounds down, the pool up, res3a's 1x1 of stride 2 down again."""
+
     def size(n):
         return (_ceil_halves((n + 6 - 7) // 2 + 1, 1) - 1) // 2 + 1
 

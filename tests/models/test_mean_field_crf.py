@@ -95,7 +95,7 @@ def test_keras_finds_the_slope_along_any_direction(example):
 
 def test_a_batch_is_its_pictures_one_by_one(example):
     layer, images, logits, incoming, found = example
-    alone = [gradients(layer, images[i:i + 1], logits[i:i + 1], incoming[i:i + 1]) for i in range(len(images))]
+    alone = [gradients(layer, images[i : i + 1], logits[i : i + 1], incoming[i : i + 1]) for i in range(len(images))]
     np.testing.assert_allclose(found[0], np.concatenate([one[0] for one in alone]), atol=1e-5)
     for together, *parts in zip(found[1:], *(one[1:] for one in alone), strict=True):
         np.testing.assert_allclose(together, sum(parts), rtol=1e-4, atol=1e-3)
@@ -136,7 +136,8 @@ def test_shapes_stay_known_and_computation_is_float32():
     expected = MeanFieldCRF(PARAMS)(pictures, tf.cast(low, tf.float32))
     np.testing.assert_array_equal(model([pictures, low]), expected)
     traced = tf.function(lambda *inputs: model(list(inputs))).get_concrete_function(
-        tf.TensorSpec((2, 13, 18, 3), tf.uint8), tf.TensorSpec((2, 13, 18, CLASSES), tf.bfloat16))
+        tf.TensorSpec((2, 13, 18, 3), tf.uint8), tf.TensorSpec((2, 13, 18, CLASSES), tf.bfloat16)
+    )
     assert traced.output_shapes == (2, 13, 18, CLASSES)
 
 
@@ -160,10 +161,12 @@ def test_fit_trains_the_layer_and_what_is_before_it(tmp_path):
     model.save(path)
     np.save(expected, model(images))
     np.save(tmp_path / "images.npy", images)
-    code = ("import sys, keras, numpy as np, deeplab_tf.models.mean_field_crf\n"
-            "model = keras.models.load_model(sys.argv[1])\n"
-            "np.testing.assert_allclose(model(np.load(sys.argv[3])), np.load(sys.argv[2]), atol=1e-4)\n"
-            "assert model.get_layer('crf').dense_crf().params.w1 != 0.1\n")
+    code = (
+        "import sys, keras, numpy as np, deeplab_tf.models.mean_field_crf\n"
+        "model = keras.models.load_model(sys.argv[1])\n"
+        "np.testing.assert_allclose(model(np.load(sys.argv[3])), np.load(sys.argv[2]), atol=1e-4)\n"
+        "assert model.get_layer('crf').dense_crf().params.w1 != 0.1\n"
+    )
     subprocess.run([sys.executable, "-c", code, path, expected, tmp_path / "images.npy"], check=True)
 
 

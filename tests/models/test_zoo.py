@@ -27,8 +27,18 @@ def _narrow(name):
 
 def test_the_zoo_holds_the_papers_networks():
     assert set(list_models()) >= {
-        "vgg16_fc6_7x7_r4", "vgg16_fc6_4x4_r4", "vgg16_fc6_4x4_r8", "vgg16_largefov", "vgg16_aspp_s", "vgg16_aspp_l",
-        "resnet101", "resnet101_largefov", "resnet101_aspp", "resnet50", "resnet50_largefov", "resnet50_aspp",
+        "vgg16_fc6_7x7_r4",
+        "vgg16_fc6_4x4_r4",
+        "vgg16_fc6_4x4_r8",
+        "vgg16_largefov",
+        "vgg16_aspp_s",
+        "vgg16_aspp_l",
+        "resnet101",
+        "resnet101_largefov",
+        "resnet101_aspp",
+        "resnet50",
+        "resnet50_largefov",
+        "resnet50_aspp",
     }
 
 
@@ -52,17 +62,20 @@ def test_initial_weights_depend_on_the_seed_alone(name):
             assert np.abs(ours.numpy() - different.numpy()).max() > 0
 
 
-@pytest.mark.parametrize(("name", "classes", "expected"), [
-    ("vgg16_fc6_7x7_r4", 21, 134_346_581),
-    ("vgg16_fc6_4x4_r4", 21, 65_140_565),
-    ("vgg16_fc6_4x4_r8", 21, 65_140_565),
-    ("vgg16_largefov", 21, 20_505_429),
-    ("vgg16_largefov", 60, 20_545_404),
-    ("vgg16_largefov", 7, 20_491_079),
-    ("vgg16_largefov", 19, 20_503_379),
-    ("vgg16_aspp_s", 21, 37_877_652),
-    ("vgg16_aspp_l", 21, 37_877_652),
-])
+@pytest.mark.parametrize(
+    ("name", "classes", "expected"),
+    [
+        ("vgg16_fc6_7x7_r4", 21, 134_346_581),
+        ("vgg16_fc6_4x4_r4", 21, 65_140_565),
+        ("vgg16_fc6_4x4_r8", 21, 65_140_565),
+        ("vgg16_largefov", 21, 20_505_429),
+        ("vgg16_largefov", 60, 20_545_404),
+        ("vgg16_largefov", 7, 20_491_079),
+        ("vgg16_largefov", 19, 20_503_379),
+        ("vgg16_aspp_s", 21, 37_877_652),
+        ("vgg16_aspp_l", 21, 37_877_652),
+    ],
+)
 def test_parameters_of_vgg16(name, classes, expected):
     assert sum(v.value.shape.num_elements() for v in build_model(name, classes).trainable_variables) == expected
 
@@ -109,8 +122,17 @@ def test_published_names_of_layers():
     assert {"conv1_1/kernel", "conv5_3/bias", "fc6/kernel", "fc7/bias", "fc8_voc12/kernel"} <= vgg
     assert {f"fc{n}_{i}/kernel" for n in ("6", "7", "8_voc12") for i in range(1, 5)} <= aspp
     resnet = {"/".join(v.path.split("/")[-2:]) for v in _narrow("resnet101_aspp").weights}
-    assert {"conv1/kernel", "bn_conv1/moving_variance", "res2a_branch1/kernel", "bn2a_branch1/gamma", "res3b3_branch2a/kernel",
-            "bn4b22_branch2c/beta", "res5c_branch2b/kernel", "fc1_voc12_c0/kernel", "fc1_voc12_c3/bias"} <= resnet
+    assert {
+        "conv1/kernel",
+        "bn_conv1/moving_variance",
+        "res2a_branch1/kernel",
+        "bn2a_branch1/gamma",
+        "res3b3_branch2a/kernel",
+        "bn4b22_branch2c/beta",
+        "res5c_branch2b/kernel",
+        "fc1_voc12_c0/kernel",
+        "fc1_voc12_c3/bias",
+    } <= resnet
     assert "res4f_branch2a/kernel" in {v.path for v in _narrow("resnet50").weights}
     assert "fc1_voc12/kernel" in {v.path for v in _narrow("resnet50").weights}
 
@@ -121,8 +143,10 @@ def test_output_stride_scales_the_head_rates():
     assert scaled_rates((1,), 1, 32) == (1,)
 
 
-@pytest.mark.parametrize(("name", "stride", "rate"), [("resnet50_aspp", 32, "6 into 1.5"), ("vgg16_aspp_s", 16, None),
-                                                       ("vgg16_aspp_s", 32, "2 into 0.5")])
+@pytest.mark.parametrize(
+    ("name", "stride", "rate"),
+    [("resnet50_aspp", 32, "6 into 1.5"), ("vgg16_aspp_s", 16, None), ("vgg16_aspp_s", 32, "2 into 0.5")],
+)
 def test_fractional_head_rates_are_errors_unless_rates_are_given(name, stride, rate):
     if rate:
         with pytest.raises(UserError, match=f"output_stride {stride} turns the head rate {rate}"):
@@ -132,13 +156,16 @@ def test_fractional_head_rates_are_errors_unless_rates_are_given(name, stride, r
     assert heads == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(("arguments", "error", "words"), [
-    ({"name": "resnet18"}, UserError, "model: got 'resnet18', expected one of vgg16_fc6_7x7_r4"),
-    ({"output_stride": 3}, ValueError, "output_stride: got 3"),
-    ({"num_classes": 0}, ValueError, "num_classes: got 0"),
-    ({"head_rates": (1, 2)}, ValueError, "head_rates: got 2, expected 4 for resnet50_aspp"),
-    ({"atrous_method": "holes"}, ValueError, "method: got 'holes'"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"name": "resnet18"}, UserError, "model: got 'resnet18', expected one of vgg16_fc6_7x7_r4"),
+        ({"output_stride": 3}, ValueError, "output_stride: got 3"),
+        ({"num_classes": 0}, ValueError, "num_classes: got 0"),
+        ({"head_rates": (1, 2)}, ValueError, "head_rates: got 2, expected 4 for resnet50_aspp"),
+        ({"atrous_method": "holes"}, ValueError, "method: got 'holes'"),
+    ],
+)
 def test_wrong_arguments_are_named(arguments, error, words):
     with pytest.raises(error, match=words):
         build_model(**{"name": "resnet50_aspp", "num_classes": 5, "width": NARROW} | arguments)

@@ -24,8 +24,10 @@ def atrous_conv_gradients(x, kernel, rate, upstream):
     for tap, window in _taps(x.shape, kernel.shape, rate):
         by_padded[window] += upstream @ kernel[tap].T
         by_kernel[tap] = np.tensordot(padded[window], upstream, axes=(spatial, spatial))
-    inside = (slice(None), *(slice(before, before + n) for (before, _), n in zip(
-        _zeros(kernel.shape, rate), x.shape[1:-1], strict=True)))
+    inside = (
+        slice(None),
+        *(slice(before, before + n) for (before, _), n in zip(_zeros(kernel.shape, rate), x.shape[1:-1], strict=True)),
+    )
     return by_padded[inside], by_kernel
 
 
@@ -57,6 +59,7 @@ def conv2d(x, kernel, strides, rate, pad):
 
 def max_pool(x, strides, rate=1):
     """Caffe's 3x3 max pool with padding 1 (`rate` when dilated): ceil mode, a last window beyond n + pad is dropped."""
+
     def size(n):
         if strides == 1:
             return n

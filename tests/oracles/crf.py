@@ -28,8 +28,9 @@ def exact_mean_field(image, probs, params, compatibility=None) -> np.ndarray:
     place = np.array([(x, y) for y in range(height) for x in range(width)], np.float64)
     colour = image.reshape(-1, 3).astype(np.float64)
     both = np.concatenate([place / params.sigma_alpha, colour / params.sigma_beta], axis=1)
-    kernel = (params.w1 * normalised(gaussian_matrix(both), params.normalization)
-              + params.w2 * normalised(gaussian_matrix(place / params.sigma_gamma), params.normalization))
+    kernel = params.w1 * normalised(gaussian_matrix(both), params.normalization) + params.w2 * normalised(
+        gaussian_matrix(place / params.sigma_gamma), params.normalization
+    )
     cost = 1 - np.eye(classes) if compatibility is None else np.asarray(compatibility, np.float64)
     unary = -np.log(np.maximum(probs.reshape(-1, classes).astype(np.float64), 1e-8))
     belief = _softmax(-unary)
@@ -59,10 +60,11 @@ def slow_lattice_filter(features: np.ndarray, values: np.ndarray) -> np.ndarray:
     for axis in range(dims + 1):
         step = -np.ones(dims + 1, int)
         step[axis] += dims + 1
-        spread = {point: total + 0.5 * sum(spread.get(tuple((np.array(point) + sign * step).tolist()), 0)
-                                           for sign in (-1, 1))
-                  for point, total in spread.items()}
-    alpha = 1 / (1 + 2.0 ** -dims)
+        spread = {
+            point: total + 0.5 * sum(spread.get(tuple((np.array(point) + sign * step).tolist()), 0) for sign in (-1, 1))
+            for point, total in spread.items()
+        }
+    alpha = 1 / (1 + 2.0**-dims)
     return np.array([alpha * sum(weight * spread[point] for point, weight in corners) for corners in corners_of])
 
 
@@ -83,7 +85,7 @@ def _simplex(feature, dims):
     corners = []
     for colour in range(dims + 1):
         point = nearest + colour
-        point[order[dims + 1 - colour:]] -= dims + 1
+        point[order[dims + 1 - colour :]] -= dims + 1
         below = ordered[dims - colour]
         above = ordered[dims - colour + 1] if colour else ordered[0] - (dims + 1)
         corners.append((tuple(point.astype(int).tolist()), (below - above) / (dims + 1)))

@@ -17,9 +17,7 @@ def iou(labels, predictions, num_classes, ignore_label):
     result = []
     for c in range(num_classes):
         truth = {i for i, (label, _) in enumerate(pixels) if label == c}
-        found = {
-            i for i, (label, prediction) in enumerate(pixels) if prediction == c and label != ignore_label
-        }
+        found = {i for i, (label, prediction) in enumerate(pixels) if prediction == c and label != ignore_label}
         union = truth | found
         result.append(len(truth & found) / len(union) if union else math.nan)
     return result

@@ -13,11 +13,7 @@ def band(label, width, definition, ignore_label):
                 continue
             for v in range(max(0, y - reach), min(height, y + reach + 1)):
                 for u in range(max(0, x - reach), min(columns, x + reach + 1)):
-                    seed = (
-                        label[v, u] == ignore_label
-                        if definition == "void"
-                        else _changes(label, v, u, ignore_label)
-                    )
+                    seed = label[v, u] == ignore_label if definition == "void" else _changes(label, v, u, ignore_label)
                     result[y, x] |= seed
     return result
 

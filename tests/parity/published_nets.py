@@ -7,8 +7,7 @@ import numpy as np
 from weights.caffe_writer import Layer
 
 _VGG = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
-_RESNET101 = {2: ("a", "b", "c"), 3: ("a", "b1", "b2", "b3"), 4: ("a", *(f"b{i}" for i in range(1, 23))),
-              5: ("a", "b", "c")}
+_RESNET101 = {2: ("a", "b", "c"), 3: ("a", "b1", "b2", "b3"), 4: ("a", *(f"b{i}" for i in range(1, 23))), 5: ("a", "b", "c")}
 
 
 class CaffeNet:
@@ -29,10 +28,17 @@ class CaffeNet:
         """A convolution with He-like random weights; copies of a layer at another scale share them."""
         fan_in = self._channels[bottom] * size * size
         scale = np.sqrt(gain / fan_in) * (1 / 64 if bottom == "data" or bottom.startswith("shrink") else 1)
-        blobs = self._shared(name, lambda: [
-            scale * self._normal(filters, self._channels[bottom], size, size)] + ([.1 * self._normal(filters)] if bias else []))
-        parameters = (f"convolution_param {{ num_output: {filters} kernel_size: {size} stride: {stride} pad: {pad}"
-                      f" dilation: {dilation} bias_term: {str(bias).lower()} }}")
+        blobs = self._shared(
+            name,
+            lambda: (
+                [scale * self._normal(filters, self._channels[bottom], size, size)]
+                + ([0.1 * self._normal(filters)] if bias else [])
+            ),
+        )
+        parameters = (
+            f"convolution_param {{ num_output: {filters} kernel_size: {size} stride: {stride} pad: {pad}"
+            f" dilation: {dilation} bias_term: {str(bias).lower()} }}"
+        )
         self._add(name, "Convolution", [bottom], name, filters, parameters, blobs)
         if relu:
             self.relu(name)
@@ -44,15 +50,22 @@ class CaffeNet:
     def batch_norm(self, name, scale_name, blob, gain=1.0):
         """BatchNorm and Scale in place; the statistics are sums, with their factor."""
         n, factor = self._channels[blob], np.float32(37.5)
-        statistics = self._shared(name, lambda: [.2 * self._normal(n) * factor, self._uniform(n, .5, 1.5) * factor,
-                                                 factor.reshape(1)])
-        affine = self._shared(scale_name, lambda: [gain * self._uniform(n, .7, 1.3), .1 * self._normal(n)])
+        statistics = self._shared(
+            name, lambda: [0.2 * self._normal(n) * factor, self._uniform(n, 0.5, 1.5) * factor, factor.reshape(1)]
+        )
+        affine = self._shared(scale_name, lambda: [gain * self._uniform(n, 0.7, 1.3), 0.1 * self._normal(n)])
         self._add(name, "BatchNorm", [blob], blob, n, "batch_norm_param { use_global_stats: true }", statistics)
         self._add(scale_name, "Scale", [blob], blob, n, "scale_param { bias_term: true }", affine)
 
     def pool(self, name, bottom, stride):
-        self._add(name, "Pooling", [bottom], name, self._channels[bottom],
-                  f"pooling_param {{ pool: MAX kernel_size: 3 stride: {stride} pad: 1 }}")
+        self._add(
+            name,
+            "Pooling",
+            [bottom],
+            name,
+            self._channels[bottom],
+            f"pooling_param {{ pool: MAX kernel_size: 3 stride: {stride} pad: 1 }}",
+        )
         return name
 
     def combine(self, name, bottoms, operation="SUM"):
@@ -116,7 +129,7 @@ def resnet101_aspp_msc(height, width, rates=(6, 12, 18, 24), *, seed=0):
     net = CaffeNet(height, width, seed)
     scores = [_resnet_branch(net, "data", "", rates)]
     size = [(n - 1) // 8 + 1 for n in (height, width)]
-    for scale, tag in ((.75, "_res075"), (.5, "_res05")):
+    for scale, tag in ((0.75, "_res075"), (0.5, "_res05")):
         sides = [int((n - 1) * scale) + 1 for n in (height, width)]
         picture = net.interp(f"shrink{tag}", "data", *sides)
         scores.append(net.interp(f"fc1_voc12{tag}_interp", _resnet_branch(net, picture, tag, rates), *size))
@@ -133,7 +146,7 @@ def _resnet_branch(net, picture, scale, rates):
     for stage, blocks in _RESNET101.items():
         hole = {4: 2, 5: 4}.get(stage, 1)
         for block in blocks:
-            x = _block(net, x, f"{stage}{block}", scale, 32 * 2**(stage - 1), 2 if (stage, block) == (3, "a") else 1, hole)
+            x = _block(net, x, f"{stage}{block}", scale, 32 * 2 ** (stage - 1), 2 if (stage, block) == (3, "a") else 1, hole)
     heads = [net.conv(f"fc1_voc12{scale}_c{i}", x, 21, 3, pad=rate, dilation=rate) for i, rate in enumerate(rates)]
     return net.combine(f"fc1_voc12{scale}", heads)
 
@@ -141,8 +154,9 @@ def _resnet_branch(net, picture, scale, rates):
 def _block(net, x, tag, scale, filters, stride, hole):
     def conv(branch, bottom, count, size, **options):
         top = net.conv(f"res{tag}_branch{branch}{scale}", bottom, count, size, bias=False, **options)
-        net.batch_norm(f"bn{tag}_branch{branch}{scale}", f"scale{tag}_branch{branch}{scale}", top,
-                       gain=.3 if branch == "2c" else 1.0)
+        net.batch_norm(
+            f"bn{tag}_branch{branch}{scale}", f"scale{tag}_branch{branch}{scale}", top, gain=0.3 if branch == "2c" else 1.0
+        )
         return top
 
     shortcut = conv("1", x, 4 * filters, 1, stride=stride) if tag.endswith("a") else x

@@ -23,7 +23,9 @@ def picture():
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     disc, bar = np.hypot(y - 14, x - 13) < 9, abs(x - 36) < 5
     image = np.where(disc[..., None], (200, 60, 40), np.where(bar[..., None], (40, 190, 60), (70, 80, 160)))
-    maps = np.stack([np.exp(-np.hypot(y - 14, x - 12) ** 2 / 45), np.exp(-(x - 36) ** 2 / 12 - (y - 16) ** 2 / 400)], axis=-1)
+    maps = np.stack(
+        [np.exp(-(np.hypot(y - 14, x - 12) ** 2) / 45), np.exp(-((x - 36) ** 2) / 12 - (y - 16) ** 2 / 400)], axis=-1
+    )
     return np.clip(image + rng.normal(scale=6, size=image.shape), 0, 255).astype(np.uint8), maps.astype(np.float32)
 
 
@@ -100,8 +102,9 @@ def test_a_mask_with_unsure_pixels(picture, tmp_path):
     np.testing.assert_array_equal(given.unrefined(mask), mask)
 
 
-@pytest.mark.parametrize(("values", "unsure", "expected"), [([3], 255, 3), ([3, 255], 255, 3), ([255], 255, 255),
-                                                            ([255], None, 255)])
+@pytest.mark.parametrize(
+    ("values", "unsure", "expected"), [([3], 255, 3), ([3, 255], 255, 3), ([255], 255, 255), ([255], None, 255)]
+)
 def test_a_mask_of_one_class_has_nothing_to_choose(tmp_path, values, unsure, expected):
     mask = np.resize(np.array(values, np.uint8), (5, 7))
     np.save(tmp_path / "a.npy", mask)
@@ -126,8 +129,10 @@ def test_maps_that_are_whole_or_not_are_told_apart(picture):
         GivenMaps(Maps(maps, (1, 2)), (), None, 255).window(*WHOLE)
 
 
-@pytest.mark.parametrize("text", ["a", "1.5", "-0.1", "power:0", "power:", "0.05,0.30", "power:32,power:4", "0.3,power:4",
-                                  "0.3,0.2,0.1", "0.3,0.3", "nan"])
+@pytest.mark.parametrize(
+    "text",
+    ["a", "1.5", "-0.1", "power:0", "power:", "0.05,0.30", "power:32,power:4", "0.3,power:4", "0.3,0.2,0.1", "0.3,0.3", "nan"],
+)
 def test_backgrounds_that_make_no_sense_are_refused(text):
     with pytest.raises(UserError, match="--background"):
         parse_backgrounds(text)

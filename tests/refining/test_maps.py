@@ -23,12 +23,16 @@ def read(tmp_path, found, without_background=True, name="a.npy", size=SIZE):
     return maps.window(slice(0, size[0]), slice(0, size[1])), maps.ids
 
 
-@pytest.mark.parametrize("found", [
-    {"keys": np.array([2, 7, 14]), "cam": MAPS[:, ::2, ::2], "high_res": MAPS},
-    {"keys": np.array([2, 7, 14]), "cam": MAPS},
-    {2: MAPS[0], 7: MAPS[1], 14: MAPS[2]},
-    {np.int64(2): MAPS[0].astype(np.float16), np.int64(7): MAPS[1].astype(np.float16), 14: MAPS[2].astype(np.float16)},
-], ids=["IRN", "IRN without high_res", "AffinityNet", "half precision"])
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"keys": np.array([2, 7, 14]), "cam": MAPS[:, ::2, ::2], "high_res": MAPS},
+        {"keys": np.array([2, 7, 14]), "cam": MAPS},
+        {2: MAPS[0], 7: MAPS[1], 14: MAPS[2]},
+        {np.int64(2): MAPS[0].astype(np.float16), np.int64(7): MAPS[1].astype(np.float16), 14: MAPS[2].astype(np.float16)},
+    ],
+    ids=["IRN", "IRN without high_res", "AffinityNet", "half precision"],
+)
 def test_dicts_of_objects(tmp_path, found):
     maps, ids = read(tmp_path, found)
     assert ids == (3, 8, 15)
@@ -94,28 +98,32 @@ def test_a_pickle_that_wants_to_run_something_is_refused(tmp_path, where):
     assert not os.path.exists(target)
 
 
-@pytest.mark.parametrize(("found", "size", "without", "message"), [
-    (MAPS, (6, 8), True, "9.* for a picture 8 wide and 6 high"),
-    (np.zeros((4, 4, 4), np.float32), (4, 4), True, "which may be"),
-    (np.zeros(5), SIZE, True, r"shape \[5\]"),
-    (MAPS.astype(complex), SIZE, True, "complex"),
-    ({"keys": np.array([1]), "high_res": MAPS}, SIZE, True, "3 maps for 1 classes"),
-    ({"keys": np.array([1])}, SIZE, True, "expected keys with high_res or cam"),
-    ({"keys": np.array([1, 1, 2]), "high_res": MAPS}, SIZE, True, "ids 2, 2, 3"),
-    ({"keys": np.array([1, 2, 254]), "high_res": MAPS}, SIZE, True, "ids 2, 3, 255"),
-    ({"keys": np.array([1, 2, 3]), "high_res": MAPS}, SIZE, False, "--preset=irn"),
-    ({1: MAPS[0], 2: MAPS[0, :2]}, SIZE, True, "different sizes"),
-    ({"cat": MAPS[0]}, SIZE, True, "got a dict"),
-    (MAPS * 30, SIZE, True, "expected 0..1"),
-    (MAPS * np.nan, SIZE, True, "expected 0..1"),
-])
+@pytest.mark.parametrize(
+    ("found", "size", "without", "message"),
+    [
+        (MAPS, (6, 8), True, "9.* for a picture 8 wide and 6 high"),
+        (np.zeros((4, 4, 4), np.float32), (4, 4), True, "which may be"),
+        (np.zeros(5), SIZE, True, r"shape \[5\]"),
+        (MAPS.astype(complex), SIZE, True, "complex"),
+        ({"keys": np.array([1]), "high_res": MAPS}, SIZE, True, "3 maps for 1 classes"),
+        ({"keys": np.array([1])}, SIZE, True, "expected keys with high_res or cam"),
+        ({"keys": np.array([1, 1, 2]), "high_res": MAPS}, SIZE, True, "ids 2, 2, 3"),
+        ({"keys": np.array([1, 2, 254]), "high_res": MAPS}, SIZE, True, "ids 2, 3, 255"),
+        ({"keys": np.array([1, 2, 3]), "high_res": MAPS}, SIZE, False, "--preset=irn"),
+        ({1: MAPS[0], 2: MAPS[0, :2]}, SIZE, True, "different sizes"),
+        ({"cat": MAPS[0]}, SIZE, True, "got a dict"),
+        (MAPS * 30, SIZE, True, "expected 0..1"),
+        (MAPS * np.nan, SIZE, True, "expected 0..1"),
+    ],
+)
 def test_what_is_wrong_is_said(tmp_path, found, size, without, message):
     with pytest.raises(UserError, match=message):
         read(tmp_path, found, without, size=size)
 
 
-@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:40], lambda data: data[:-30],
-                                    lambda data: b"hello" * 40])
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"", lambda data: data[:40], lambda data: data[:-30], lambda data: b"hello" * 40]
+)
 @pytest.mark.parametrize("found", [MAPS, {1: MAPS[0]}], ids=["array", "dict"])
 def test_damaged_files(tmp_path, damage, found):
     path = tmp_path / "a.npy"

@@ -24,9 +24,16 @@ def saved(path, array, mode=None, **options):
     return path
 
 
-@pytest.mark.parametrize(("name", "options", "is_mapped"), [
-    ("a.png", {}, False), ("a.npy", {}, True), ("a.ppm", {}, True), ("a.tif", {}, True),
-    ("a.tiff", {"compression": "tiff_deflate"}, False)])
+@pytest.mark.parametrize(
+    ("name", "options", "is_mapped"),
+    [
+        ("a.png", {}, False),
+        ("a.npy", {}, True),
+        ("a.ppm", {}, True),
+        ("a.tif", {}, True),
+        ("a.tiff", {"compression": "tiff_deflate"}, False),
+    ],
+)
 def test_pictures(tmp_path, name, options, is_mapped):
     picture = Picture(saved(tmp_path / name, PIXELS, **options))
     assert picture.size == (11, 14)
@@ -45,9 +52,18 @@ def test_pictures_with_grey_alpha_and_16_bits(tmp_path):
     np.testing.assert_array_equal(found[..., 1], PIXELS[..., 0][WINDOW])
 
 
-@pytest.mark.parametrize(("name", "array"), [
-    ("a.png", IDS), ("a.npy", IDS), ("b.npy", IDS.astype(np.int64)), ("a.pgm", IDS), ("a.tif", IDS), ("b.png", IDS > 2),
-    ("c.png", IDS.astype(np.uint16))])
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        ("a.png", IDS),
+        ("a.npy", IDS),
+        ("b.npy", IDS.astype(np.int64)),
+        ("a.pgm", IDS),
+        ("a.tif", IDS),
+        ("b.png", IDS > 2),
+        ("c.png", IDS.astype(np.uint16)),
+    ],
+)
 def test_masks(tmp_path, name, array):
     mask = Mask(saved(tmp_path / name, array))
     assert mask.palette is None and mask.size == (11, 14)
@@ -82,16 +98,19 @@ def test_a_grey_png():
     np.testing.assert_array_equal(Image.open(file), IDS)
 
 
-@pytest.mark.parametrize(("kind", "name", "array", "message"), [
-    (Mask, "a.png", PIXELS, "in RGB, expected class ids"),
-    (Mask, "a.npy", PIXELS, r"\[11, 14, 3\] uint8, expected a mask"),
-    (Mask, "a.npy", IDS.astype(np.float32), "float32"),
-    (Mask, "a.npy", IDS.astype(np.int64) * 100, "ids from 0 to 400"),
-    (Mask, "a.npy", IDS.astype(np.int64) - 1, "ids from -1 to 3"),
-    (Picture, "a.npy", IDS, "expected a picture"),
-    (Picture, "a.npy", PIXELS.astype(np.float32), "float32"),
-    (Picture, "a.tif", IDS.astype(np.float32), "a picture in F"),
-])
+@pytest.mark.parametrize(
+    ("kind", "name", "array", "message"),
+    [
+        (Mask, "a.png", PIXELS, "in RGB, expected class ids"),
+        (Mask, "a.npy", PIXELS, r"\[11, 14, 3\] uint8, expected a mask"),
+        (Mask, "a.npy", IDS.astype(np.float32), "float32"),
+        (Mask, "a.npy", IDS.astype(np.int64) * 100, "ids from 0 to 400"),
+        (Mask, "a.npy", IDS.astype(np.int64) - 1, "ids from -1 to 3"),
+        (Picture, "a.npy", IDS, "expected a picture"),
+        (Picture, "a.npy", PIXELS.astype(np.float32), "float32"),
+        (Picture, "a.tif", IDS.astype(np.float32), "a picture in F"),
+    ],
+)
 def test_what_is_wrong_is_said(tmp_path, kind, name, array, message):
     path = saved(tmp_path / name, array)
     with pytest.raises(UserError, match=message):
@@ -102,7 +121,7 @@ def test_what_is_wrong_is_said(tmp_path, kind, name, array, message):
 def test_damaged_files(tmp_path, name):
     path = saved(tmp_path / name, np.random.default_rng(2).integers(0, 256, (90, 80, 3)).astype(np.uint8))
     whole = path.read_bytes()
-    for data in (b"", b"hello", whole[:len(whole) // 2]):
+    for data in (b"", b"hello", whole[: len(whole) // 2]):
         path.write_bytes(data)
         with pytest.raises(UserError, match=f"{name}: .*picture"):
             Picture(path)
@@ -110,8 +129,10 @@ def test_damaged_files(tmp_path, name):
         Picture(tmp_path / "b.png")
 
 
-@pytest.mark.parametrize(("height", "width", "side", "halo"), [(7, 9, 10, 3), (40, 23, 10, 3), (11, 10, 10, 0), (1, 99, 20, 9),
-                                                               (10, 10, 10, 4), (21, 50, 9, 4)])
+@pytest.mark.parametrize(
+    ("height", "width", "side", "halo"),
+    [(7, 9, 10, 3), (40, 23, 10, 3), (11, 10, 10, 0), (1, 99, 20, 9), (10, 10, 10, 4), (21, 50, 9, 4)],
+)
 def test_windows_write_every_pixel_once_and_read_no_more_than_they_may(height, width, side, halo):
     written = np.zeros((height, width), int)
     for window in windows(height, width, side, halo):

@@ -30,8 +30,14 @@ class Tensor:
     def __reduce__(self):
         utils = sys.modules["torch._utils"]
         strides = tuple(step // self.array.itemsize for step in self.array.strides)
-        return utils._rebuild_tensor_v2, (_Storage(self.array.ravel()), 0, self.array.shape, strides, False,
-                                          collections.OrderedDict())
+        return utils._rebuild_tensor_v2, (
+            _Storage(self.array.ravel()),
+            0,
+            self.array.shape,
+            strides,
+            False,
+            collections.OrderedDict(),
+        )
 
 
 class _Storage:

@@ -207,9 +207,11 @@ def test_everything_runs_without_the_package_and_without_tensorflow(exported, vg
 def test_about_stands_where_each_formats_own_tools_find_it(exported):
     import onnx
 
-    inside = {"litert": zipfile.ZipFile(exported["litert"]).read("deeplab_tf.json"),
-              "openvino": (exported["openvino"] / "deeplab_tf.json").read_bytes(),
-              "onnx": {entry.key: entry.value for entry in onnx.load(exported["onnx"]).metadata_props}["deeplab_tf"]}
+    inside = {
+        "litert": zipfile.ZipFile(exported["litert"]).read("deeplab_tf.json"),
+        "openvino": (exported["openvino"] / "deeplab_tf.json").read_bytes(),
+        "onnx": {entry.key: entry.value for entry in onnx.load(exported["onnx"]).metadata_props}["deeplab_tf"],
+    }
     for name, text in inside.items():
         about = json.loads(text)
         assert about["class_names"] == list(NAMES) and about["model"] == "vgg16_largefov", name
@@ -297,7 +299,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(vgg, tmp_path, name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_artefact_is_one_sentence(exported, tmp_path, name):
-    for source in ([exported[name]] if exported[name].is_file() else sorted(exported[name].iterdir())):
+    for source in [exported[name]] if exported[name].is_file() else sorted(exported[name].iterdir()):
         target = tmp_path / FILES[name] if exported[name].is_file() else tmp_path / "m" / source.name
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(source.read_bytes()[: source.stat().st_size // 2])

@@ -48,8 +48,9 @@ def _network(**options):
 @pytest.fixture(scope="module")
 def exported(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "parent" / "model"
-    export_saved_model(model, path, flip=True, class_names=NAMES, palette=[(k, k, k) for k in range(5)],
-                       metadata={"trained_on": "miniature"})
+    export_saved_model(
+        model, path, flip=True, class_names=NAMES, palette=[(k, k, k) for k in range(5)], metadata={"trained_on": "miniature"}
+    )
     return path
 
 
@@ -144,10 +145,10 @@ def rest(signatures, request):
     strings whose name ends with _bytes; other strings are text."""
     request = json.loads(request)
     signature = signatures[request["signature_name"]]
-    (name, value), = request["inputs"].items()
+    ((name, value),) = request["inputs"].items()
     kind = signature.structured_input_signature[1][name].dtype
     value = [base64.b64decode(entry["b64"]) for entry in value] if kind == tf.string else value
-    (name, answer), = signature(**{name: tf.constant(value, kind)}).items()
+    ((name, answer),) = signature(**{name: tf.constant(value, kind)}).items()
     answer = answer.numpy().tolist()
     if name.endswith("_bytes"):
         answer = [{"b64": base64.b64encode(entry).decode()} for entry in answer]
@@ -168,7 +169,8 @@ def test_requests_and_answers_over_the_wire(served, model):
 def test_the_page_on_servers_names_what_is_there(served):
     rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.*) \|$", SERVING_PAGE.read_text(), re.M)
     assert {name: ({takes}, set(re.findall(r"\w+", answers))) for name, takes, answers in rows} == {
-        name: (set(one.structured_input_signature[1]), set(one.structured_outputs)) for name, one in served.items()}
+        name: (set(one.structured_input_signature[1]), set(one.structured_outputs)) for name, one in served.items()
+    }
 
 
 def test_batch_equals_single_pictures(served, model):

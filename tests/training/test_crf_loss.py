@@ -72,7 +72,7 @@ def test_logits_of_a_stride_are_resized():
 
 def test_a_batch_is_the_mean_of_its_pictures_and_float_pictures_are_as_good():
     images, logits = batch()
-    alone = [value_and_gradient(logits[i:i + 1], images[i:i + 1]) for i in range(2)]
+    alone = [value_and_gradient(logits[i : i + 1], images[i : i + 1]) for i in range(2)]
     value, gradient = value_and_gradient(logits, images.astype(np.float32))
     assert value == pytest.approx(np.mean([one for one, _ in alone]), rel=1e-6)
     np.testing.assert_allclose(gradient, np.concatenate([one for _, one in alone]) / 2, atol=1e-8)

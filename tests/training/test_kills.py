@@ -14,9 +14,20 @@ from tests.training.trainer import finish, start
 
 KILLS = int(os.environ.get("DEEPLAB_TF_KILLS", 2))  # the claim of 20 is measured with DEEPLAB_TF_KILLS=20
 STEPS = max(40, 10 * KILLS)
-FLAGS = ["--model=vgg16_largefov", "--dataset=miniature", "--width=0.05", "--crop_size=65", "--batch_size=2", "--save_every=3",
-         "--log_every=2", f"--steps={STEPS}", "--base_learning_rate=0.01", "--augment_scales=0.75,1", "--eval_every=20",
-         "--eval_images=2"]
+FLAGS = [
+    "--model=vgg16_largefov",
+    "--dataset=miniature",
+    "--width=0.05",
+    "--crop_size=65",
+    "--batch_size=2",
+    "--save_every=3",
+    "--log_every=2",
+    f"--steps={STEPS}",
+    "--base_learning_rate=0.01",
+    "--augment_scales=0.75,1",
+    "--eval_every=20",
+    "--eval_images=2",
+]
 
 
 def log(workdir):

@@ -10,8 +10,18 @@ import pytest
 
 from tests.training.trainer import finish, start
 
-FLAGS = ["--model=vgg16_largefov", "--dataset=miniature", "--width=0.05", "--crop_size=65", "--batch_size=2", "--save_every=3",
-         "--log_every=1", "--steps=8", "--base_learning_rate=0.01", "--augment_scales=0.75,1"]
+FLAGS = [
+    "--model=vgg16_largefov",
+    "--dataset=miniature",
+    "--width=0.05",
+    "--crop_size=65",
+    "--batch_size=2",
+    "--save_every=3",
+    "--log_every=1",
+    "--steps=8",
+    "--base_learning_rate=0.01",
+    "--augment_scales=0.75,1",
+]
 
 
 def weights(workdir):
@@ -34,7 +44,14 @@ def uninterrupted(tmp_path_factory, data_dir):
 
 def test_a_run_leaves_its_description_and_log(uninterrupted):
     assert {path.name for path in uninterrupted.iterdir()} == {
-        "config.json", "dataset.json", "flags.txt", "checkpoints", "train.jsonl", "tensorboard", "curves.png"}
+        "config.json",
+        "dataset.json",
+        "flags.txt",
+        "checkpoints",
+        "train.jsonl",
+        "tensorboard",
+        "curves.png",
+    }
     log = lines(uninterrupted)
     assert [line["step"] for line in log] == list(range(1, 9))
     assert all(0 <= line["input_wait"] < 1 for line in log)

@@ -69,6 +69,10 @@ def test_the_four_published_losses():
     fused = np.max(up, axis=0)
     got = [float(loss) for loss in multi_scale_losses(labels, [*own, fused], (0.5, 0.75, 1.0))]
     eighth = labels[:, ::8, ::8]
-    expected = [cross_entropy(labels[:, ::16, ::16], own[0]), cross_entropy(eighth, up[1]),
-                cross_entropy(eighth, own[2]), cross_entropy(eighth, fused)]
+    expected = [
+        cross_entropy(labels[:, ::16, ::16], own[0]),
+        cross_entropy(eighth, up[1]),
+        cross_entropy(eighth, own[2]),
+        cross_entropy(eighth, fused),
+    ]
     assert got == pytest.approx(expected, rel=1e-5)

@@ -31,8 +31,18 @@ def small():
 
 def test_parameters_and_multiply_adds_of_largefov_by_hand(largefov):
     # sides at 321: 321, 161, 81, 41, 41, 41
-    sides_in_out = [(321, 3, 64), (321, 64, 64), (161, 64, 128), (161, 128, 128), (81, 128, 256), (81, 256, 256),
-                    (81, 256, 256), (41, 256, 512), *[(41, 512, 512)] * 5, (41, 512, 1024)]
+    sides_in_out = [
+        (321, 3, 64),
+        (321, 64, 64),
+        (161, 64, 128),
+        (161, 128, 128),
+        (81, 128, 256),
+        (81, 256, 256),
+        (81, 256, 256),
+        (41, 256, 512),
+        *[(41, 512, 512)] * 5,
+        (41, 512, 1024),
+    ]
     expected = sum(9 * side**2 * a * b for side, a, b in sides_in_out) + 41**2 * (1024 * 1024 + 1024 * 21)
     assert multiply_adds(largefov, 321) == expected
     found = plan(largefov, crop_size=321, batch_size=3, iter_size=2)
@@ -91,8 +101,9 @@ def test_then_recompute_then_smaller_crops(largefov):
 
 
 def test_workers_share_memory_and_time(largefov):
-    alone, shared = (plan(largefov, crop_size=321, batch_size=batch, workers=workers, rate=1e11)
-                     for batch, workers in ((3, 1), (6, 2)))
+    alone, shared = (
+        plan(largefov, crop_size=321, batch_size=batch, workers=workers, rate=1e11) for batch, workers in ((3, 1), (6, 2))
+    )
     assert shared.memory_bytes == alone.memory_bytes and shared.seconds == pytest.approx(alone.seconds)
     assert shared.step_multiply_adds == 2 * alone.step_multiply_adds and "each of 2 workers" in shared.text()
     found = proposal(largefov, shared, plan(largefov, crop_size=321, batch_size=1, iter_size=2).memory_bytes / GIB, 8)

@@ -21,6 +21,7 @@ def batch(size=2, seed=0):
 
 def gradients(model, variables, images, labels):
     """As a step takes them: explicit variables, compiled."""
+
     @tf.function
     def run(images, labels):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -46,8 +47,9 @@ def without_dropout(network):
     return network
 
 
-@pytest.mark.parametrize(("name", "scales"), [
-    ("vgg16_aspp_s", (1.0,)), ("resnet50_aspp", (1.0,)), ("vgg16_largefov", (0.5, 0.75, 1.0))])
+@pytest.mark.parametrize(
+    ("name", "scales"), [("vgg16_aspp_s", (1.0,)), ("resnet50_aspp", (1.0,)), ("vgg16_largefov", (0.5, 0.75, 1.0))]
+)
 def test_losses_and_gradients_are_the_same(name, scales):
     network = without_dropout(build_model(name, 3, width=1 / 16, seed=1))
     model = MultiScale(network, scales) if len(scales) > 1 else network
@@ -96,8 +98,10 @@ def test_unfrozen_statistics_move_once():
     gradients(recomputed(again), again.trainable_variables, *batch(16))
     start = build_model("resnet50", 3, width=1 / 16, frozen_batch_norm=False, seed=1)
     assert_same([v.numpy() for v in again.non_trainable_variables], [v.numpy() for v in plain.non_trainable_variables])
-    assert any(np.abs(a.numpy() - b.numpy()).max() > 0
-               for a, b in zip(start.non_trainable_variables, again.non_trainable_variables, strict=True))
+    assert any(
+        np.abs(a.numpy() - b.numpy()).max() > 0
+        for a, b in zip(start.non_trainable_variables, again.non_trainable_variables, strict=True)
+    )
 
 
 def test_the_head_is_left_out_and_the_network_unchanged():

@@ -11,8 +11,19 @@ import pytest
 from deeplab_tf.experiment.config import ExperimentConfig
 from tests.training.trainer import finish, start
 
-FLAGS = ["--model=vgg16_largefov", "--dataset=miniature", "--width=0.05", "--crop_size=65", "--batch_size=2", "--save_every=4",
-         "--log_every=2", "--steps=8", "--base_learning_rate=0.01", "--eval_every=4", "--eval_images=2"]
+FLAGS = [
+    "--model=vgg16_largefov",
+    "--dataset=miniature",
+    "--width=0.05",
+    "--crop_size=65",
+    "--batch_size=2",
+    "--save_every=4",
+    "--log_every=2",
+    "--steps=8",
+    "--base_learning_rate=0.01",
+    "--eval_every=4",
+    "--eval_images=2",
+]
 
 
 def last(err):
@@ -80,8 +91,15 @@ def test_a_second_trainer_is_refused_and_a_signal_in_an_evaluation_ends_the_firs
 
 
 def test_a_narrow_resnet_trains_from_nothing(tmp_path, data_dir):
-    flags = ["--model=resnet50_aspp", "--dataset=miniature", "--width=0.05", "--crop_size=65", "--batch_size=4", "--steps=12",
-             "--log_every=1"]
+    flags = [
+        "--model=resnet50_aspp",
+        "--dataset=miniature",
+        "--width=0.05",
+        "--crop_size=65",
+        "--batch_size=4",
+        "--steps=12",
+        "--log_every=1",
+    ]
     _, err = finish(start(tmp_path / "run", data_dir, flags))
     losses = [line["loss"] for line in log(tmp_path / "run")]
     assert "batch norm, which has no statistics to keep, is trained" in err
@@ -105,8 +123,10 @@ def test_scales_that_need_larger_crops_train(tmp_path, data_dir):
     assert out.startswith("trained vgg16_largefov for 1 steps")
 
 
-@pytest.mark.parametrize("steps, setting, expected", [
-    (8, 0.1, 20), (1200, 0.1, 120), (20000, 0.1, 500), (1200, 0, 0), (1200, 500, 500), (1200, 1, 1)])
+@pytest.mark.parametrize(
+    "steps, setting, expected",
+    [(8, 0.1, 20), (1200, 0.1, 120), (20000, 0.1, 500), (1200, 0, 0), (1200, 500, 500), (1200, 1, 1)],
+)
 def test_the_collapse_alarm_is_a_share_of_the_steps(steps, setting, expected):
     from deeplab_tf.experiment.trainer import _pace
 

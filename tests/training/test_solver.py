@@ -11,8 +11,10 @@ from deeplab_tf.training.solver import CaffeSGD, decay_loss, multipliers
 from deeplab_tf.training.step import make_step
 from tests.oracles import solver as oracle
 
-POLICIES = {"poly": dict(steps=50, power=0.9, step_size=1, gamma=1.0),
-            "step": dict(steps=50, power=1.0, step_size=20, gamma=0.1)}
+POLICIES = {
+    "poly": dict(steps=50, power=0.9, step_size=1, gamma=1.0),
+    "step": dict(steps=50, power=1.0, step_size=20, gamma=0.1),
+}
 
 
 def small_net(seed=0):
@@ -38,8 +40,12 @@ def numpy_gradients(weights, images, labels):
     p[valid, y[valid]] -= 1
     p *= (valid / max(valid.sum(), 1))[:, None]
     back = p @ w2.T
-    return {"fc7/kernel": (x.T @ back)[None, None], "fc7/bias": back.sum(0),
-            "fc8_voc12/kernel": (hidden.T @ p)[None, None], "fc8_voc12/bias": p.sum(0)}
+    return {
+        "fc7/kernel": (x.T @ back)[None, None],
+        "fc7/bias": back.sum(0),
+        "fc8_voc12/kernel": (hidden.T @ p)[None, None],
+        "fc8_voc12/bias": p.sum(0),
+    }
 
 
 def batches(steps, size, seed=5):
@@ -81,8 +87,9 @@ def test_decay_loss_is_the_function_whose_gradient_the_decay_is():
     model = small_net()
     with tf.GradientTape() as tape:
         loss = decay_loss(model.trainable_variables, 5e-4)
-    for variable, gradient in zip(model.trainable_variables, tape.gradient(loss, [v.value for v in model.trainable_variables]),
-                                  strict=True):
+    for variable, gradient in zip(
+        model.trainable_variables, tape.gradient(loss, [v.value for v in model.trainable_variables]), strict=True
+    ):
         expected = 5e-4 * variable.numpy() if variable.path.endswith("kernel") else None
         assert (gradient is None) == (expected is None)
         if expected is not None:

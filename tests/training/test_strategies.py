@@ -17,8 +17,19 @@ from tests.training.trainer import finish
 STEPS = 12
 # An ignored class makes the shares' valid positions uneven; padding would as well, but its flat areas are ties for max
 # pooling, which rounding decides.
-FLAGS = ["--model=vgg16_largefov", "--dataset=miniature", "--width=0.05", "--crop_size=65", "--batch_size=4", "--iter_size=2",
-         f"--steps={STEPS}", "--save_every=2", "--log_every=1", "--base_learning_rate=0.01", "--ignore_classes=0"]
+FLAGS = [
+    "--model=vgg16_largefov",
+    "--dataset=miniature",
+    "--width=0.05",
+    "--crop_size=65",
+    "--batch_size=4",
+    "--iter_size=2",
+    f"--steps={STEPS}",
+    "--save_every=2",
+    "--log_every=1",
+    "--base_learning_rate=0.01",
+    "--ignore_classes=0",
+]
 
 
 def without_dropout():

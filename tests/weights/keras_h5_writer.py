@@ -19,6 +19,4 @@ def write_keras_h5(path, layers):
 
 def layers_of(model):
     """The argument of `write_keras_h5` for a Keras model."""
-    return {
-        layer.name: {weight.path.split("/")[-1]: np.asarray(weight) for weight in layer.weights} for layer in model.layers
-    }
+    return {layer.name: {weight.path.split("/")[-1]: np.asarray(weight) for weight in layer.weights} for layer in model.layers}

@@ -26,7 +26,10 @@ def _conv(random, name, *shape):
 
 FORMS = [
     {"version": version, "packed": packed, "legacy_shape": legacy, "double": double}
-    for version in (1, 2) for packed in (True, False) for legacy in (True, False) for double in (False, True)
+    for version in (1, 2)
+    for packed in (True, False)
+    for legacy in (True, False)
+    for double in (False, True)
 ]
 
 

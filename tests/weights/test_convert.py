@@ -112,6 +112,15 @@ def test_a_file_goes_through_a_model_and_back(tmp_path, small_model, tensors_of,
 
 def test_tensorflow_is_only_needed_for_its_own_files_and_for_records(tmp_path, caffemodel):
     (tmp_path / "model.index").write_text("")
-    needed = {source: needs_tensorflow(source) for source in
-              (caffemodel, "a.npz", "resnet50_imagenet", "deeplab_resnet.ckpt", tmp_path / "model", tmp_path / "model.index")}
+    needed = {
+        source: needs_tensorflow(source)
+        for source in (
+            caffemodel,
+            "a.npz",
+            "resnet50_imagenet",
+            "deeplab_resnet.ckpt",
+            tmp_path / "model",
+            tmp_path / "model.index",
+        )
+    }
     assert list(needed.values()) == [False, False, True, True, True, True]

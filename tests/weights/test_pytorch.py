@@ -80,8 +80,12 @@ def test_a_layer_computes_what_pytorch_computes(tmp_path, models, tensors_of, la
 def test_types_views_and_parameters(tmp_path, new_format):
     base = torch.arange(24, dtype=torch.float64)
     state = {
-        "a": base.view(4, 6).t(), "b": base[3:9:2], "h": torch.ones(2).half(), "n": torch.tensor(5),
-        "p": torch.nn.Parameter(torch.full((2, 2), 0.5)), "e": torch.zeros(0),
+        "a": base.view(4, 6).t(),
+        "b": base[3:9:2],
+        "h": torch.ones(2).half(),
+        "n": torch.tensor(5),
+        "p": torch.nn.Parameter(torch.full((2, 2), 0.5)),
+        "e": torch.zeros(0),
     }
     torch.save(state, tmp_path / "a.pth", _use_new_zipfile_serialization=new_format)
     got = read_torch_file(tmp_path / "a.pth")

@@ -24,8 +24,12 @@ def classifier():
 def _shapes(size, width, branches=("",)):
     result = {}
     for branch in branches:
-        result |= {f"fc6{branch}/kernel": (size, size, 8, width), f"fc6{branch}/bias": (width,),
-                   f"fc7{branch}/kernel": (1, 1, width, width), f"fc7{branch}/bias": (width,)}
+        result |= {
+            f"fc6{branch}/kernel": (size, size, 8, width),
+            f"fc6{branch}/bias": (width,),
+            f"fc7{branch}/kernel": (1, 1, width, width),
+            f"fc7{branch}/bias": (width,),
+        }
     return result
 
 

@@ -37,8 +37,12 @@ class NormalizationType(enum.IntEnum):
 
 CONST_KERNEL, DIAG_KERNEL, FULL_KERNEL = KernelType
 NO_NORMALIZATION, NORMALIZE_BEFORE, NORMALIZE_AFTER, NORMALIZE_SYMMETRIC = NormalizationType
-_NORMALIZATIONS = {NO_NORMALIZATION: "none", NORMALIZE_BEFORE: "before", NORMALIZE_AFTER: "after",
-                   NORMALIZE_SYMMETRIC: "symmetric"}
+_NORMALIZATIONS = {
+    NO_NORMALIZATION: "none",
+    NORMALIZE_BEFORE: "before",
+    NORMALIZE_AFTER: "after",
+    NORMALIZE_SYMMETRIC: "symmetric",
+}
 
 
 _NEVER = 1e6  # energy in place of an infinite one: the engine wants finite ones, and exp(-this) is 0
@@ -64,8 +68,9 @@ class LogisticUnary(Unary):
     def __init__(self, L, f):
         weights, features = _matrix("L", L), _matrix("f", f)
         if weights.shape[1] != len(features):
-            raise ValueError(f"LogisticUnary: got L of shape {weights.shape} and f of {features.shape}, expected as many "
-                             "columns as rows.")
+            raise ValueError(
+                f"LogisticUnary: got L of shape {weights.shape} and f of {features.shape}, expected as many columns as rows."
+            )
         super().__init__(weights @ features)
 
 
@@ -91,8 +96,9 @@ class DenseCRF:
     def setUnary(self, u: Unary) -> None:
         """Takes the energies of a ConstUnary or LogisticUnary."""
         if not isinstance(u, Unary):
-            raise TypeError(f"setUnary: got {type(u).__name__}, expected a ConstUnary or LogisticUnary; arrays go to "
-                            "setUnaryEnergy.")
+            raise TypeError(
+                f"setUnary: got {type(u).__name__}, expected a ConstUnary or LogisticUnary; arrays go to setUnaryEnergy."
+            )
         self.setUnaryEnergy(u.energies)
 
     def setUnaryEnergy(self, u: np.ndarray, f: np.ndarray | None = None) -> None:
@@ -106,8 +112,13 @@ class DenseCRF:
             raise ValueError(f"Bad shape for unary energy (Need {(self._nlabels, self._nvar)}, got {energies.shape})")
         self._unary = np.where(energies.T == np.inf, np.float32(_NEVER), energies.T).copy("C")
 
-    def addPairwiseEnergy(self, features: np.ndarray, compat, kernel: KernelType = DIAG_KERNEL,
-                          normalization: NormalizationType = NORMALIZE_SYMMETRIC) -> None:
+    def addPairwiseEnergy(
+        self,
+        features: np.ndarray,
+        compat,
+        kernel: KernelType = DIAG_KERNEL,
+        normalization: NormalizationType = NORMALIZE_SYMMETRIC,
+    ) -> None:
         """Adds a Gaussian kernel over float features [dimensions, variables], already divided by its widths.
 
         Args:
@@ -150,8 +161,10 @@ class DenseCRF:
     def __getattr__(self, name: str):
         if name.startswith("_"):
             raise AttributeError(name)
-        raise AttributeError(f"{type(self).__name__} does not carry {name!r}: it has what pydensecrf wraps, which is unaries, "
-                             "pairwise energies and inference; for learning see deeplab_tf.MeanFieldCRF.")
+        raise AttributeError(
+            f"{type(self).__name__} does not carry {name!r}: it has what pydensecrf wraps, which is unaries, "
+            "pairwise energies and inference; for learning see deeplab_tf.MeanFieldCRF."
+        )
 
     def _add(self, features: np.ndarray, compat, kernel, normalization) -> None:
         cost = _compatibility(compat, self._nlabels)
@@ -179,13 +192,21 @@ class DenseCRF2D(DenseCRF):
         super().__init__(int(w) * int(h), nlabels, threads=threads)
         self._w, self._h = int(w), int(h)
 
-    def addPairwiseGaussian(self, sxy, compat, kernel: KernelType = DIAG_KERNEL,
-                            normalization: NormalizationType = NORMALIZE_SYMMETRIC) -> None:
+    def addPairwiseGaussian(
+        self, sxy, compat, kernel: KernelType = DIAG_KERNEL, normalization: NormalizationType = NORMALIZE_SYMMETRIC
+    ) -> None:
         """Adds a kernel over positions; `sxy` is its width in pixels, or (width in x, in y)."""
         self._add(self._positions(sxy, more=0).reshape(self._nvar, 2), compat, kernel, normalization)
 
-    def addPairwiseBilateral(self, sxy, srgb, rgbim: np.ndarray, compat, kernel: KernelType = DIAG_KERNEL,
-                             normalization: NormalizationType = NORMALIZE_SYMMETRIC) -> None:
+    def addPairwiseBilateral(
+        self,
+        sxy,
+        srgb,
+        rgbim: np.ndarray,
+        compat,
+        kernel: KernelType = DIAG_KERNEL,
+        normalization: NormalizationType = NORMALIZE_SYMMETRIC,
+    ) -> None:
         """Adds a kernel over positions and colours.
 
         Args:
@@ -202,9 +223,11 @@ class DenseCRF2D(DenseCRF):
         if rgbim.ndim != 3 or rgbim.shape[:2] != (self._h, self._w):
             raise ValueError(f"Bad shape for pairwise bilateral (Need {(self._h, self._w, 3)}, got {rgbim.shape})")
         if rgbim.shape[2] != 3:
-            raise ValueError("addPairwiseBilateral only works for RGB images. For other types, use "
-                             "`utils.create_pairwise_bilateral` to construct your own pairwise energy and add it through "
-                             "`addPairwiseEnergy`.")
+            raise ValueError(
+                "addPairwiseBilateral only works for RGB images. For other types, use "
+                "`utils.create_pairwise_bilateral` to construct your own pairwise energy and add it through "
+                "`addPairwiseEnergy`."
+            )
         features = self._positions(sxy, more=3)
         np.divide(rgbim, np.array(_widths("srgb", srgb, 3), np.float32), out=features[..., 2:])
         self._add(features.reshape(self._nvar, 5), compat, kernel, normalization)
@@ -221,8 +244,10 @@ class DenseCRF2D(DenseCRF):
 def _matrix(name: str, values) -> np.ndarray:
     values = np.asarray(values)
     if values.ndim != 2 or values.dtype.kind not in "fiu":
-        raise ValueError(f"{name}: got shape {values.shape} {values.dtype}, expected a float array of 2 dimensions, labels or "
-                         "features first and pixels flat behind.")
+        raise ValueError(
+            f"{name}: got shape {values.shape} {values.dtype}, expected a float array of 2 dimensions, labels or "
+            "features first and pixels flat behind."
+        )
     return values.astype(np.float32, copy=False)
 
 

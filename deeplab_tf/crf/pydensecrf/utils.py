@@ -87,8 +87,9 @@ def create_pairwise_gaussian(sdims: Sequence[float], shape: Sequence[int]) -> np
     return grid.reshape(len(grid), -1)
 
 
-def create_pairwise_bilateral(sdims: Sequence[float], schan: float | Sequence[float], img: np.ndarray,
-                              chdim: int = -1) -> np.ndarray:
+def create_pairwise_bilateral(
+    sdims: Sequence[float], schan: float | Sequence[float], img: np.ndarray, chdim: int = -1
+) -> np.ndarray:
     """Position and channel features of a picture or volume with any number of channels.
 
     Args:

@@ -108,8 +108,10 @@ def prepare_annotations(
     """
     out, sources = pathlib.Path(out), [pathlib.Path(source) for source in sources]
     if unlabelled not in UNLABELLED or overlaps not in OVERLAPS:
-        raise UserError(f"got unlabelled {unlabelled!r} and overlaps {overlaps!r}, expected one of {', '.join(UNLABELLED)} and "
-                        f"one of {', '.join(OVERLAPS)}.")
+        raise UserError(
+            f"got unlabelled {unlabelled!r} and overlaps {overlaps!r}, expected one of {', '.join(UNLABELLED)} and "
+            f"one of {', '.join(OVERLAPS)}."
+        )
     check_writable(out)
     left_out: list[tuple[str, str]] = []
     jobs = _jobs(TOOLS[tool], sources, out, left_out)
@@ -151,8 +153,10 @@ def _jobs(tool: Tool, sources: Sequence[pathlib.Path], out: pathlib.Path, left_o
             jobs.append(_Job(picture, str(image), name, _split(picture.subset, below, index.place(image))))
     if not jobs:
         why = f", for {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
-        raise UserError(f"--source={','.join(map(str, sources))}: no {tool.ending} file there gives an annotated picture{why}; "
-                        "name the folders of the export and of its pictures.")
+        raise UserError(
+            f"--source={','.join(map(str, sources))}: no {tool.ending} file there gives an annotated picture{why}; "
+            "name the folders of the export and of its pictures."
+        )
     return jobs
 
 

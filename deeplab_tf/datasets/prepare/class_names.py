@@ -51,8 +51,10 @@ def from_names(names: Sequence[str], unlabelled: str) -> ClassTable:
     first = [BACKGROUND] if unlabelled == BACKGROUND or BACKGROUND in names else []
     classes = list(dict.fromkeys(first + [name for name in names if name.lower() not in IGNORED_NAMES]))
     if not 2 <= len(classes) <= MAX_CLASSES:
-        raise UserError(f"The annotations name {len(classes)} classes ({', '.join(classes[:5])}), expected 2 to {MAX_CLASSES}; "
-                        "choose --unlabelled=background, or name the classes in a file and give it as --labels.")
+        raise UserError(
+            f"The annotations name {len(classes)} classes ({', '.join(classes[:5])}), expected 2 to {MAX_CLASSES}; "
+            "choose --unlabelled=background, or name the classes in a file and give it as --labels."
+        )
     labels = numbered(classes)
     text = "".join(f"{label.id}: {label.name} #{bytes(label.color).hex()}\n" for label in labels)
     return ClassTable(DatasetSpec("folder", labels, ()), text, 0 if unlabelled == BACKGROUND else VOID, VOID)
@@ -66,16 +68,20 @@ def from_file(path: str | os.PathLike, unlabelled: str) -> ClassTable:
     """
     spec = folder_spec(path)
     if max(label.id for label in spec.labels) > 255:
-        raise UserError(f"{path}: got id {max(label.id for label in spec.labels)}, expected at most 255 in a palette PNG; "
-                        "number the classes anew.")
+        raise UserError(
+            f"{path}: got id {max(label.id for label in spec.labels)}, expected at most 255 in a palette PNG; "
+            "number the classes anew."
+        )
     void = next((label.id for label in spec.labels if label.train_id == VOID), VOID)
     value = void if unlabelled == "void" else _id_of(spec.labels, BACKGROUND)
     if value is None:
-        raise UserError(f"{path}: holds no class {BACKGROUND!r}, which --unlabelled=background needs; add it, or give "
-                        "--unlabelled=void.")
+        raise UserError(
+            f"{path}: holds no class {BACKGROUND!r}, which --unlabelled=background needs; add it, or give --unlabelled=void."
+        )
     if value == void and void in spec.ids:
-        raise UserError(f"{path}: gives {void} to a class and names no void, which --unlabelled=void needs; add a line "
-                        "`id: void`.")
+        raise UserError(
+            f"{path}: gives {void} to a class and names no void, which --unlabelled=void needs; add a line `id: void`."
+        )
     return ClassTable(spec, pathlib.Path(path).read_text(encoding="utf-8-sig"), value, void)
 
 

@@ -61,6 +61,7 @@ def _mask(png: str, corners: np.ndarray, height: int, width: int) -> np.ndarray:
         part = np.asarray(picture.convert("L")) > 0
     (left, top), (right, bottom) = np.round(corners).astype(int)
     if part.shape != (bottom - top + 1, right - left + 1):
-        raise ValueError(f"a mask of {part.shape[1]} x {part.shape[0]} pixels has the corners "
-                         f"({left}, {top}) and ({right}, {bottom})")
+        raise ValueError(
+            f"a mask of {part.shape[1]} x {part.shape[0]} pixels has the corners ({left}, {top}) and ({right}, {bottom})"
+        )
     return shapes.placed(part, left, top, height, width)

@@ -27,15 +27,18 @@ def claim_inputs(out: pathlib.Path, name: str, inputs: list[str], holds: bool) -
     """`claim` for any inputs; `holds`: something is there already, which a folder without a note must not have."""
     before = _read(out / NAME)
     if before is None and holds:
-        raise UserError(f"{out}: holds data, but no {NAME} that says what they were made from; choose a new folder, or delete "
-                        "this one.")
+        raise UserError(
+            f"{out}: holds data, but no {NAME} that says what they were made from; choose a new folder, or delete this one."
+        )
     before = before or {"dataset": name, "inputs": []}
     if before["dataset"] != name:
         raise UserError(f"{out}: holds {before['dataset']}, got {name}; choose a new folder, or delete this one.")
     others = sorted(set(before["inputs"]) - set(inputs))
     if others:
-        raise UserError(f"{out}: holds {name} from {', '.join(others)}, which is not what the sources given hold; choose a new "
-                        "folder, or delete this one.")
+        raise UserError(
+            f"{out}: holds {name} from {', '.join(others)}, which is not what the sources given hold; choose a new "
+            "folder, or delete this one."
+        )
     make_folder(out)
     with replacing(out / NAME) as partial:
         partial.write_text(json.dumps({"dataset": name, "inputs": inputs}, indent=1) + "\n", encoding="utf-8")

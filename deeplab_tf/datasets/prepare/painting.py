@@ -120,5 +120,7 @@ def drawn_size(image: str | os.PathLike, declared: Sequence[int] | None) -> tupl
         return *upright, orientation
     if tuple(declared) == (height, width):
         return height, width, 1
-    raise ValueError(f"has {width} x {height} pixels, but its shapes were drawn on {declared[1]} x {declared[0]}; put the "
-                     "picture there that was annotated")
+    raise ValueError(
+        f"has {width} x {height} pixels, but its shapes were drawn on {declared[1]} x {declared[0]}; put the "
+        "picture there that was annotated"
+    )

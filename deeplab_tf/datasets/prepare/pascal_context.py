@@ -21,8 +21,7 @@ def tasks(sources: Sequence[pathlib.Path]) -> dict[str, list[Task]]:
     ready = find(sources, "SegmentationClassContext")
     if ready is not None:
         made = {
-            name: Task(name, str(pictures / f"{name}.jpg"), ready=str(ready / f"{name}.png"))
-            for name in stems(ready, ".png")
+            name: Task(name, str(pictures / f"{name}.jpg"), ready=str(ready / f"{name}.png")) for name in stems(ready, ".png")
         }
     else:
         folder = require(sources, "trainval", what="the 459-label .mat files of PASCAL-Context")

@@ -65,9 +65,7 @@ def files_below(folder: pathlib.Path, leave_out: pathlib.Path) -> Iterator[pathl
     """Every file below a folder, sorted; hidden ones and those below `leave_out` are passed over."""
     leave_out = os.path.abspath(leave_out)
     for here, folders, names in os.walk(os.path.abspath(folder)):
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and os.path.join(here, name) != leave_out
-        )
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and os.path.join(here, name) != leave_out)
         yield from (pathlib.Path(here, name) for name in sorted(names) if not name.startswith("."))
 
 

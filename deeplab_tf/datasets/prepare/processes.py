@@ -34,8 +34,10 @@ def run(function: Callable, calls: Sequence[tuple], workers: int | None, *, unit
             for job in tqdm.tqdm(concurrent.futures.as_completed(jobs), **progress):
                 job.result()
         except concurrent.futures.process.BrokenProcessPool:
-            raise UserError("A worker process was ended from outside, most likely for want of memory; what is made is kept, so "
-                            "give the same command again with fewer --workers.") from None
+            raise UserError(
+                "A worker process was ended from outside, most likely for want of memory; what is made is kept, so "
+                "give the same command again with fewer --workers."
+            ) from None
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -90,8 +90,10 @@ def _make_one(task: Task, path: str, palette: bytes) -> None:
     try:
         mask = task.make(*task.arguments)
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:  # whatever a wrong entry trips
-        raise UserError(f"{task.annotation}: the annotation of {task.id!r} cannot be painted ({error}); get the file again, or "
-                        "take the picture out of it.") from None
+        raise UserError(
+            f"{task.annotation}: the annotation of {task.id!r} cannot be painted ({error}); get the file again, or "
+            "take the picture out of it."
+        ) from None
     if mask is None:
         return
     image = Image.fromarray(mask, "L")

@@ -30,8 +30,9 @@ def tasks(sources: Sequence[pathlib.Path]) -> dict[str, list[Task]]:
             if folder is not None and (folder / f"{name}.png").is_file():
                 return Task(name, image, ready=str(folder / f"{name}.png"))
         if sbd is None:
-            raise UserError(f"{own / name}.png: the mask of {name!r} is missing, nor is one in {ready}; add it or take the id "
-                            "off the list.")
+            raise UserError(
+                f"{own / name}.png: the mask of {name!r} is missing, nor is one in {ready}; add it or take the id off the list."
+            )
         annotation = str(sbd / f"{name}.mat")
         return Task(name, image, read_sbd_mask, (annotation,), annotation=annotation)
 

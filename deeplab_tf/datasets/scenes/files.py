@@ -53,8 +53,10 @@ def _claim(root: pathlib.Path, name: str) -> None:
     if (root / _MARK).is_file() and (root / _MARK).read_text() == mark:
         return
     if any(not entry.name.startswith(".") for entry in root.iterdir()):
-        raise UserError(f"{root}: holds other files than the rendered scenes of {name}, expected an empty or new folder; "
-                        "give --dataset=folder for your own pictures or another --data_dir.")
+        raise UserError(
+            f"{root}: holds other files than the rendered scenes of {name}, expected an empty or new folder; "
+            "give --dataset=folder for your own pictures or another --data_dir."
+        )
     (root / _MARK).write_text(mark)
 
 

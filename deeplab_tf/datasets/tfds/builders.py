@@ -44,9 +44,7 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=Tru
         spec = get_dataset(self.SPEC_NAME)
         features = {
             "image": tfds.features.Image(shape=(None, None, 3), encoding_format=self.IMAGE_FORMAT),
-            "label": tfds.features.LabeledImage(
-                labels=list(spec.class_names), shape=(None, None, 1), encoding_format="png"
-            ),
+            "label": tfds.features.LabeledImage(labels=list(spec.class_names), shape=(None, None, 1), encoding_format="png"),
             "id": tfds.features.Text(),
         }
         return tfds.core.DatasetInfo(
@@ -187,5 +185,7 @@ def _check_complete(builder: SegmentationBuilder, source: str, splits: Sequence[
         pictures = len(list_samples(spec, source, split))
         records = builder.info.splits[split].num_examples if split in builder.info.splits else 0
         if records != pictures:
-            raise UserError(f"{builder.data_dir}: holds {records:,} records of split {split!r}, the source has {pictures:,} "
-                            "pictures now; choose a new folder, or delete this one.")
+            raise UserError(
+                f"{builder.data_dir}: holds {records:,} records of split {split!r}, the source has {pictures:,} "
+                "pictures now; choose a new folder, or delete this one."
+            )

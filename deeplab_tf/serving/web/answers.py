@@ -28,9 +28,7 @@ class Answers:
         self._lock = threading.Lock()
         self._network = threading.Lock()  # one picture at a time: a network takes all processors, and memory for one
 
-    def of(
-        self, key: Hashable, read: Callable[[], np.ndarray], segment: Callable[[np.ndarray], np.ndarray]
-    ) -> PictureCrf:
+    def of(self, key: Hashable, read: Callable[[], np.ndarray], segment: Callable[[np.ndarray], np.ndarray]) -> PictureCrf:
         """The answer that `key` stands for; made of `segment(read())` where it is not kept."""
         found = self._find(key)
         if found is None:

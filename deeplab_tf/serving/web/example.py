@@ -32,8 +32,10 @@ def _segment(image: np.ndarray) -> np.ndarray:
     for name, seed in SCENES.items():
         if np.array_equal(scene(name), image):
             return _probabilities(miniature.render(seed)[1], np.random.default_rng(seed))
-    raise UserError("The rendered example has scores of its own scenes only, expected a network for other pictures; start the "
-                    "page with --workdir, --saved_model or --weights.")
+    raise UserError(
+        "The rendered example has scores of its own scenes only, expected a network for other pictures; start the "
+        "page with --workdir, --saved_model or --weights."
+    )
 
 
 def _probabilities(mask: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -50,11 +50,14 @@ def read_picture(path: str | os.PathLike, limits: Limits) -> np.ndarray:
     except FileNotFoundError as error:
         raise UserError(f"{path.name}: is not kept any more; drop it again.") from error
     except Image.DecompressionBombError as error:
-        raise UserError(f"{path.name}: far too many pixels, expected at most {limits.megapixels:g} million; make it "
-                        "smaller.") from error
+        raise UserError(
+            f"{path.name}: far too many pixels, expected at most {limits.megapixels:g} million; make it smaller."
+        ) from error
     except (OSError, ValueError, SyntaxError) as error:
-        raise UserError(f"{path.name}: cannot be read as a picture, expected a JPEG, PNG, WebP, BMP, TIFF or GIF; convert it "
-                        "or send it anew.") from error
+        raise UserError(
+            f"{path.name}: cannot be read as a picture, expected a JPEG, PNG, WebP, BMP, TIFF or GIF; convert it "
+            "or send it anew."
+        ) from error
     check_pixels(path.name, width, height, limits)
     try:
         return read_upright(path)
@@ -80,17 +83,22 @@ def check_video(path: str | os.PathLike, limits: Limits) -> None:
         raise UserError(f"{path.name}: cannot be read as a video; convert it to MP4.") from error
     check_pixels(path.name, width, height, limits)
     if not 0 < frames <= limits.frames:
-        raise UserError(f"{path.name}: got {frames:,} frames, expected 1 to {limits.frames:,}; cut it, or label it with "
-                        "python -m deeplab_tf.predict.")
+        raise UserError(
+            f"{path.name}: got {frames:,} frames, expected 1 to {limits.frames:,}; cut it, or label it with "
+            "python -m deeplab_tf.predict."
+        )
 
 
 def check_pixels(name: str, width: int, height: int, limits: Limits) -> None:
     if width * height > limits.megapixels * 1e6:
-        raise UserError(f"{name}: got {width}x{height} pixels, expected at most {limits.megapixels:g} million; reduce it, "
-                        "or label it with python -m deeplab_tf.predict.")
+        raise UserError(
+            f"{name}: got {width}x{height} pixels, expected at most {limits.megapixels:g} million; reduce it, "
+            "or label it with python -m deeplab_tf.predict."
+        )
 
 
 def _check_bytes(path: pathlib.Path, limits: Limits) -> None:
     if path.is_file() and path.stat().st_size > limits.megabytes * 1e6:
-        raise UserError(f"{path.name}: got {path.stat().st_size / 1e6:.1f} MB, expected at most {limits.megabytes:g}; make it "
-                        "smaller.")
+        raise UserError(
+            f"{path.name}: got {path.stat().st_size / 1e6:.1f} MB, expected at most {limits.megabytes:g}; make it smaller."
+        )

@@ -163,7 +163,7 @@ def _for_programs(gr, desk: Desk, saying, controls) -> None:
         name = pathlib.PurePath(file or "").name
         answer, chosen = desk.answer([file] if file else (), name, network), desk.networks[network]
         labels = answer(_params(numbers)).argmax(axis=-1) if crf else answer.labels
-        png, = LabelFiles(chosen.class_names, chosen.palette, write=("palette",)).contents(Prediction(answer.image, labels))
+        (png,) = LabelFiles(chosen.class_names, chosen.palette, write=("palette",)).contents(Prediction(answer.image, labels))
         return {"areas": shares(labels, chosen.class_names), "palette_png": base64.b64encode(png).decode()}
 
     file, answer, button = gr.File(visible=False), gr.JSON(visible=False), gr.Button(visible=False)

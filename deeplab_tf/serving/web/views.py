@@ -90,4 +90,3 @@ class _Link:
 
 def _heat(probs: np.ndarray) -> str:
     return label_map(np.rint(255 * probs).astype(np.uint8), _HEAT, _SIDE)
-
