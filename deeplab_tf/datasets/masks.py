@@ -85,12 +85,12 @@ def require_labels(spec: DatasetSpec) -> None:
 @functools.cache
 def _label_function(spec: DatasetSpec):
     text = tf.TensorSpec([], tf.string)
-    return tf.function(lambda data, path: decode_label(data, path, spec), input_signature=[text, text])
+    return tf.function(lambda data, path: decode_label(data, path, spec), input_signature=[text, text], autograph=False)
 
 
 @functools.cache
 def _values_function():
-    return tf.function(png.decode_values, input_signature=[tf.TensorSpec([], tf.string)])
+    return tf.function(png.decode_values, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 
 
 def _check_png(data: tf.Tensor, path: tf.Tensor) -> tf.Operation:

@@ -18,6 +18,8 @@ from deeplab_tf.errors import UserError
 
 _STEPS_AT_ONCE, _RECORDS_AT_ONCE = 4, 32  # what is fetched in one go
 _SHUFFLE_KEY = 498247692  # TensorFlow's index_shuffle pads its keys with it
+# Without AutoGraph: no branch of Python's depends on a tensor, and looking for one takes seconds of every start.
+as_written = tf.autograph.experimental.do_not_convert
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,8 +119,8 @@ def batches_of(
         return {"image": image, "label": label, "id": sample_id}
 
     last = start_step + num_steps if num_steps is not None else tf.int64.max
-    dataset = tf.data.Dataset.range(start_step, last).batch(_STEPS_AT_ONCE).map(plan, num_parallel_calls=parallel)
-    dataset = dataset.unbatch().map(example, num_parallel_calls=parallel)
+    dataset = tf.data.Dataset.range(start_step, last).batch(_STEPS_AT_ONCE).map(as_written(plan), num_parallel_calls=parallel)
+    dataset = dataset.unbatch().map(as_written(example), num_parallel_calls=parallel)
     return _with_options(dataset.batch(share, drop_remainder=True).prefetch(2), threads)
 
 
@@ -141,20 +143,21 @@ def examples_of(source: Source, threads: int | None = None) -> tf.data.Dataset:
         data, label, sample_id, name = source.load(*row)
         return {"image": decode_image(data), "label": refuse_other_size(data, label, name), "id": sample_id}
 
-    dataset = _rows(source, threads).map(example, num_parallel_calls=threads or tf.data.AUTOTUNE)
+    dataset = _rows(source, threads).map(as_written(example), num_parallel_calls=threads or tf.data.AUTOTUNE)
     return _with_options(dataset.prefetch(2), threads)
 
 
 def labels_of(source: Source, threads: int | None = None) -> tf.data.Dataset:
     """The masks alone, uint8 [height, width], in the source's order."""
-    dataset = _rows(source, threads).map(lambda *row: source.load(*row)[1], num_parallel_calls=threads or tf.data.AUTOTUNE)
+    masks = as_written(lambda *row: source.load(*row)[1])
+    dataset = _rows(source, threads).map(masks, num_parallel_calls=threads or tf.data.AUTOTUNE)
     return _with_options(dataset.prefetch(2), threads)
 
 
 def _rows(source: Source, threads: int | None) -> tf.data.Dataset:
     """What `source.fetch` gives, row by row in order."""
     numbers = tf.data.Dataset.range(source.count).batch(_RECORDS_AT_ONCE)
-    rows = numbers.map(source.fetch, num_parallel_calls=threads or tf.data.AUTOTUNE).unbatch()
+    rows = numbers.map(as_written(source.fetch), num_parallel_calls=threads or tf.data.AUTOTUNE).unbatch()
     return rows.apply(tf.data.experimental.assert_cardinality(source.count))  # unbatched, they would not know how many
 
 
