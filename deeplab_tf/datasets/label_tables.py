@@ -154,6 +154,7 @@ COCO_NAME_OF_VOC = {
     "tvmonitor": "tv",
 }
 
-# Rendered scenes (datasets/miniature.py, datasets/miniature_hard.py).
+# Rendered scenes (datasets/miniature.py, miniature_hard.py, miniature_parts.py).
 MINIATURE = numbered("background ball crate tree beast kite")
 MINIATURE_HARD = numbered("background ball flower crate boat beast bench kite streamer")
+MINIATURE_PARTS = numbered("background water ball wood trunk fields bands stem head leg tail string")

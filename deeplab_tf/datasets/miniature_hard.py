@@ -61,22 +61,34 @@ def render(seed: int) -> tuple[np.ndarray, np.ndarray]:
       The picture, uint8 [height, width, 3], RGB, height 160..200 and width 160..240, and its mask, uint8 [height, width]:
       0 background, 1 ball, 2 flower, 3 crate, 4 boat, 5 beast, 6 bench, 7 kite, 8 streamer, 255 void.
     """
+    image, drawn, _ = scene(seed)
+    instances = np.zeros(image.shape[:2], np.uint8)
+    for number, (_, shape) in enumerate(drawn, start=1):
+        instances[shape > 0] = number
+    return image, annotated(instances, [0, *(kind for kind, _ in drawn)])
+
+
+def scene(seed: int) -> tuple[np.ndarray, list[tuple[int, np.ndarray]], np.ndarray]:
+    """What a scene is made of.
+
+    Returns:
+      The picture; class and shape of every object, from back to front, a shape as `scenes.outlines` draws it; where water was
+      painted before them, uint8 [height, width].
+    """
     random = np.random.default_rng(seed)
     height, width = int(random.integers(160, 201)), int(random.integers(160, 241))
     image = background(random, height, width)
     objects = _objects(random, height, width)
     water = _lakes(random, image, objects)
-    instances = np.zeros((height, width), np.uint8)
-    classes = [0]
+    drawn = []
     for kind, size, center in objects:
         if kind == CRATE and _touches(water, center, size):
             continue  # it would be a boat
         outline, look = _CLASSES[kind]
-        shape = outline(random, np.zeros_like(instances), center, size)
-        classes.append(kind)
-        instances[shape > 0] = len(classes) - 1
+        shape = outline(random, np.zeros((height, width), np.uint8), center, size)
+        drawn.append((kind, shape))
         fill(random, image, shape, _turned(look, seed), size)
-    return photographed(random, image), annotated(instances, classes)
+    return photographed(random, image), drawn, water
 
 
 def _turned(look: Look, seed: int) -> Look:

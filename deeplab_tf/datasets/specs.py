@@ -10,7 +10,7 @@ from deeplab_tf.datasets.label_tables import VOID, Label
 from deeplab_tf.errors import UserError
 
 IGNORED_NAMES = ("void", "ignore", "unlabelled", "unlabeled")
-RENDERED = ("miniature", "miniature_hard")  # data sets that are drawn on first use, into data/NAME where nobody says
+RENDERED = ("miniature", "miniature_hard", "miniature_parts")  # drawn on first use, into data/NAME where nobody says
 MAX_CLASSES = 254  # train ids are bytes; 254 marks "not in the table" inside the reader, 255 is void
 
 
@@ -116,6 +116,7 @@ _SPECS = {
         DatasetSpec("camvid", label_tables.CAMVID, (("train", 367), ("val", 101), ("test", 233))),
         DatasetSpec("miniature", label_tables.MINIATURE, (("train", 600), ("val", 100))),
         DatasetSpec("miniature_hard", label_tables.MINIATURE_HARD, (("train", 600), ("val", 150), ("pretrain", 1200))),
+        DatasetSpec("miniature_parts", label_tables.MINIATURE_PARTS, (("train", 1200), ("val", 100))),
         DatasetSpec("folder", (), ()),
     )
 }

@@ -46,7 +46,8 @@ def count_classes(spec: DatasetSpec, source: pipeline.Source) -> ClassFrequencie
     def histogram(label):
         return tf.math.bincount(tf.cast(tf.reshape(label, [-1]), tf.int32), minlength=256, maxlength=256)
 
-    counts = list(pipeline.labels_of(source).map(pipeline.as_written(histogram), num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator())
+    histograms = pipeline.labels_of(source).map(pipeline.as_written(histogram), num_parallel_calls=tf.data.AUTOTUNE)
+    counts = list(histograms.as_numpy_iterator())
     return from_histograms(spec, np.array(counts, np.int64).reshape(-1, 256))
 
 

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from deeplab_tf.datasets import miniature, miniature_hard, specs
+from deeplab_tf.datasets import miniature, miniature_hard, miniature_parts, specs
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.errors import UserError
 
@@ -25,10 +25,26 @@ def test_scenes_are_functions_of_their_seed():
 
 
 def test_no_seed_is_in_two_splits():
-    ranges = [range(first, first + count) for module in (miniature, miniature_hard) for first, count in module.SEEDS.values()]
+    modules = miniature, miniature_hard, miniature_parts
+    ranges = [range(first, first + count) for module in modules for first, count in module.SEEDS.values()]
     assert sum(map(len, ranges)) == len(set().union(*ranges))
-    published = {name: count for name, (_, count) in miniature_hard.SEEDS.items()}
-    assert dict(specs.get_dataset("miniature_hard").splits) == published
+    for name, module in (("miniature_hard", miniature_hard), ("miniature_parts", miniature_parts)):
+        assert dict(specs.get_dataset(name).splits) == {split: count for split, (_, count) in module.SEEDS.items()}
+
+
+def test_every_class_has_its_parts():
+    """The same picture, and of every object of it the parts that its class has, and no others."""
+    wanted = {"ball": "ball", "flower": "ball stem", "crate": "wood", "boat": "wood", "beast": "trunk head leg tail",
+              "bench": "trunk leg", "kite": "fields string", "streamer": "bands string"}  # fmt: skip
+    hard, parts = (specs.get_dataset(name).class_names for name in ("miniature_hard", "miniature_parts"))
+    found = {name: set() for name in wanted}
+    for seed in range(5_000_000, 5_000_040):
+        (picture, label), (same, parted) = miniature_hard.render(seed), miniature_parts.render(seed)
+        assert np.array_equal(picture, same) and parted.dtype == np.uint8
+        for name in wanted:
+            found[name] |= {parts[train_id] for train_id in np.unique(parted[label == hard.index(name)])}
+        assert {parts[train_id] for train_id in np.unique(parted[label == 0])} <= {"background", "water"}
+    assert found == {name: set(text.split()) for name, text in wanted.items()}
 
 
 @pytest.fixture(scope="module")
