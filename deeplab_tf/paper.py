@@ -3,7 +3,8 @@
 Trains what is missing of the experiments in experiments/miniature, several seeds each, on rendered scenes, into
 RUNS/NAME/seed-N; rows that are the same training share it. A stopped run goes on with the same command. Then writes
 summary.json, tables.md and paper.html into --out: mean IoU over seeds beside the paper's, and for every ordering that the paper
-claims: holds, does not hold, or undecided at 95 %.
+claims: holds, does not hold, or undecided at 95 %. An --out apart from --runs also gets every row's counts, from which
+`--runs=OUT --notrain` judges again without the networks.
 --quick trains four telling rows with one seed. --into=FILE trains nothing: it puts the tables of --out's summary.json between
 the two marks of a Markdown file, --check tells whether they are there.
 """
@@ -41,7 +42,7 @@ def main(flags, arguments):
     if unknown:
         raise UserError(f"--only: got {unknown[0]!r}, expected some of {', '.join(TABLES)}, separated by commas.")
     out = flags.out or flags.runs
-    from deeplab_tf.experiment.paper_report import PAGE, read_findings, write_findings
+    from deeplab_tf.experiment.paper_report import PAGE, keep_counts, read_findings, write_findings
 
     if flags.into:
         _put_into(flags, text_of(read_findings(out)))
@@ -55,8 +56,12 @@ def main(flags, arguments):
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         wanted = trainings(names, seeds, flags.runs, flags.experiments, flags.data_dir)
         run_missing(wanted, flags.side_by_side or min(cores, 4))
-    found = findings(trainings(runs_of(), seeds, flags.runs, flags.experiments, flags.data_dir))
+    every = trainings(runs_of(), seeds, flags.runs, flags.experiments, flags.data_dir)
+    rows = [one for one in every if one.run in runs_of() and one.done()]  # what others start from is no row
+    found = findings(rows)
     write_findings(out, found, "python -m deeplab_tf.paper")
+    if os.path.abspath(out) != os.path.abspath(flags.runs):
+        keep_counts(out, rows)
     for one in found["claims"]:
         print(f"{one['verdict']:>14}: {one['claim']}")
     print(os.path.join(out, PAGE))

@@ -8,14 +8,14 @@ import numpy as np
 
 from deeplab_tf.evaluation.parts import PICTURES, Part, load_part
 from deeplab_tf.evaluation.repeats import Contrast, Term, contrast
-from deeplab_tf.experiment.paper_claims import CLAIMS, SAME, Claim, runs_of
+from deeplab_tf.experiment.paper_claims import CLAIMS, SAME, Claim
 from deeplab_tf.experiment.paper_runs import Training
 
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 
 
-def findings(wanted: Iterable[Training]) -> dict:
-    """Plain values, from the counts that the evaluations of the trainings left in their folders; rates are fractions.
+def findings(done: Iterable[Training]) -> dict:
+    """Plain values, from the counts that the evaluations of the rows' trainings left in their folders; rates are fractions.
 
     Returns:
       {"runs": run -> {"seeds", "before": {"mean_iou", "interval", "by_seed"}, "after": the same or None, "trimap": {"before",
@@ -23,9 +23,8 @@ def findings(wanted: Iterable[Training]) -> dict:
       "seeds", "verdict"}]}; what was not run is not there.
     """
     parts: dict[str, dict[int, Part]] = {}
-    for one in wanted:  # what others start from is no row
-        if one.run in runs_of() and one.done():
-            parts.setdefault(one.run, {})[one.seed] = load_part(one.result.parent / PICTURES)
+    for one in done:
+        parts.setdefault(one.run, {})[one.seed] = load_part(one.result.parent / PICTURES)
     return {
         "runs": {run: _row(run, seeds) for run, seeds in parts.items()},
         "claims": [judged for claim in CLAIMS if (judged := judge(claim, parts)) is not None],

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from deeplab_tf.errors import UserError
+from deeplab_tf.experiment.paper_runs import Training
 from deeplab_tf.experiment.paper_text import claims_of, tables_of, text_of
 from deeplab_tf.pages.paper import write_page
 from deeplab_tf.whole_files import make_folder, replacing
@@ -25,6 +26,16 @@ def write_findings(folder: str | os.PathLike, found: Mapping, command: str) -> N
             partial.write_text(text, encoding="utf-8")
     trimaps = {title: found["runs"][run]["trimap"] for run, title in _DRAWN.items() if run in found["runs"]}
     write_page(folder / PAGE, tables_of(found), claims_of(found), trimaps, command)
+
+
+def keep_counts(folder: str | os.PathLike, done: Iterable[Training]) -> None:
+    """Copies what the findings were made from, which is small, to FOLDER/NAME/seed-N; UserError where the disk refuses."""
+    for one in done:
+        for name in one.counts():
+            path = pathlib.Path(folder) / one.run / f"seed-{one.seed}" / name
+            make_folder(path.parent)
+            with replacing(path) as partial:
+                partial.write_bytes((one.workdir / name).read_bytes())
 
 
 def read_findings(folder: str | os.PathLike) -> dict:

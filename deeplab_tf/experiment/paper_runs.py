@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import tqdm
 
 from deeplab_tf.errors import UserError
+from deeplab_tf.evaluation.parts import PICTURES
 from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.flags import config_of_file, quiet_logs
 from deeplab_tf.experiment.run_folder import check_split, load_config
@@ -65,6 +66,11 @@ class Training:
                 "folder with --runs."
             )
         return True
+
+    def counts(self) -> tuple[pathlib.Path, ...]:
+        """The files, below the folder, from which its row can be judged without the network."""
+        there = self.result.parent.relative_to(self.workdir)
+        return pathlib.Path("config.json"), there / "result.json", there / PICTURES
 
     def cost(self) -> float:
         """Work in pixels that the trunk sees: for the time left, not for comparisons."""

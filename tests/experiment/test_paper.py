@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from deeplab_tf.evaluation.parts import PICTURES, load_part
 from deeplab_tf.experiment import paper_tables
 from deeplab_tf.experiment.flags import run as run_door
 from deeplab_tf.experiment.paper_claims import CLAIMS, QUICK, SAME, TABLES, runs_of
-from deeplab_tf.experiment.paper_findings import FAILS, HOLDS, UNDECIDED, judge, terms_of, verdict
+from deeplab_tf.experiment.paper_findings import FAILS, HOLDS, UNDECIDED, findings, judge, terms_of, verdict
 from deeplab_tf.experiment.paper_runs import trainings
 from deeplab_tf.experiment.paper_text import MARKS, text_of
 
@@ -151,6 +152,12 @@ def test_a_killed_door_goes_on_and_what_is_done_is_not_repeated(tiny, monkeypatc
     run_door(door.main, door.define, ["paper", *flags_of(tiny)])
     assert capsys.readouterr().out == printed
     assert {path: path.stat().st_mtime_ns for path in results} == results
+    kept = tiny / "kept"
+    run_door(door.main, door.define, ["paper", *flags_of(tiny), f"--out={kept}"])
+    shutil.move(tiny / "runs", tiny / "away")
+    run_door(door.main, door.define, ["paper", *flags_of(tiny), f"--runs={kept}", "--notrain"])
+    assert (kept / "summary.json").read_bytes() == (tiny / "away/summary.json").read_bytes()
+    shutil.move(tiny / "away", tiny / "runs")
     _look_at_what_was_found(tiny)
 
 
@@ -215,6 +222,15 @@ def refused(capsys, *flags):
         run_door(door.main, door.define, ["paper", *flags])
     assert stopped.value.code == 2
     return capsys.readouterr().err
+
+
+def test_the_kept_findings_are_those_of_the_kept_counts_and_of_todays_settings(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    kept = ROOT / "experiments/results/miniature"
+    rows = [one for one in trainings(runs_of(), 3, kept, FOLDER) if one.run in runs_of() and one.done()]
+    assert json.loads(json.dumps(findings(rows))) == json.loads((kept / "summary.json").read_text())
+    for one in rows:
+        assert str(ROOT) not in (one.workdir / "config.json").read_text()
 
 
 def test_the_table_of_the_documentation_is_todays():
