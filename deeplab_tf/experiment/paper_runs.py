@@ -123,6 +123,7 @@ def run_missing(wanted: Sequence[Training], side_by_side: int) -> None:
     for config in {one.config.data.dataset: one.config for one in left}.values():
         check_split(config, config.data.train_split)  # renders the scenes once, before several want them
     context, under_way = multiprocessing.get_context("spawn"), {}
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that those under way are told
     with tqdm.tqdm(total=sum(one.cost() for one in wanted), bar_format=_BAR, dynamic_ncols=True) as bar:
         bar.update(sum(one.cost() for one in wanted if one not in left))
         bar.initial = bar.n  # the time left is told by what is run now
@@ -146,6 +147,7 @@ def run_missing(wanted: Sequence[Training], side_by_side: int) -> None:
                 process.terminate()  # training saves a checkpoint
             for process in under_way:
                 process.join()
+            signal.signal(signal.SIGTERM, before)
 
 
 _BAR = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}"

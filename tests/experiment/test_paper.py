@@ -1,19 +1,21 @@
 """The paper in miniature: its tables against the paper's and the files, verdicts, and the door, stopped and run again."""
 
 import json
+import multiprocessing
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from deeplab_tf import paper as door
 from deeplab_tf.evaluation.parts import PICTURES, load_part
-from deeplab_tf.experiment import paper_tables
+from deeplab_tf.experiment import paper_runs, paper_tables
 from deeplab_tf.experiment.flags import run as run_door
 from deeplab_tf.experiment.paper_claims import CLAIMS, QUICK, SAME, TABLES, runs_of
 from deeplab_tf.experiment.paper_findings import FAILS, HOLDS, UNDECIDED, findings, judge, terms_of, verdict
@@ -159,6 +161,18 @@ def test_a_killed_door_goes_on_and_what_is_done_is_not_repeated(tiny, monkeypatc
     assert (kept / "summary.json").read_bytes() == (tiny / "away/summary.json").read_bytes()
     shutil.move(tiny / "away", tiny / "runs")
     _look_at_what_was_found(tiny)
+
+
+def test_sigterm_is_handed_on_and_the_handler_comes_back(tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(paper_runs, "check_split", lambda *_: None)  # no scenes are wanted
+    wanted = trainings(["table3_aspp_l"], 1, tmp_path / "runs", tiny / "experiments", tiny / "data")
+    before = signal.getsignal(signal.SIGTERM)
+    timer = threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        paper_runs.run_missing(wanted, 1)
+    assert not multiprocessing.active_children() and signal.getsignal(signal.SIGTERM) == before
 
 
 def _look_at_what_was_found(tiny):
