@@ -49,15 +49,14 @@ def main(flags, arguments):
         return
     check_writable(out, "--out" if flags.out else "--runs")
     from deeplab_tf.experiment.paper_findings import findings
-    from deeplab_tf.experiment.paper_runs import run_missing, trainings
+    from deeplab_tf.experiment.paper_runs import done_rows, run_missing, trainings
 
     names, seeds = runs_of(flags.only, flags.quick), flags.seeds or (1 if flags.quick else 3)
     if flags.train:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         wanted = trainings(names, seeds, flags.runs, flags.experiments, flags.data_dir)
         run_missing(wanted, flags.side_by_side or min(cores, 4))
-    every = trainings(runs_of(), seeds, flags.runs, flags.experiments, flags.data_dir)
-    rows = [one for one in every if one.run in runs_of() and one.done()]  # what others start from is no row
+    rows = done_rows(seeds, flags.runs, flags.experiments, flags.data_dir)
     found = findings(rows)
     write_findings(out, found, "python -m deeplab_tf.paper")
     if os.path.abspath(out) != os.path.abspath(flags.runs):

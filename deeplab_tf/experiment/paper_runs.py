@@ -19,6 +19,7 @@ from deeplab_tf.errors import UserError
 from deeplab_tf.evaluation.parts import PICTURES
 from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.flags import config_of_file, quiet_logs
+from deeplab_tf.experiment.paper_claims import runs_of
 from deeplab_tf.experiment.run_folder import check_split, load_config
 from deeplab_tf.experiment.settings import all_settings
 from deeplab_tf.whole_files import check_writable
@@ -111,6 +112,14 @@ def trainings(
     for name in names:
         add(name, seeds)
     return list(found.values())
+
+
+def done_rows(
+    seeds: int, runs: str | os.PathLike, folder: str | os.PathLike, data_dir: str | os.PathLike | None = None
+) -> list[Training]:
+    """Those trainings of all rows that have their result, as `trainings` takes them; what others start from is no row."""
+    rows = runs_of()
+    return [one for one in trainings(rows, seeds, runs, folder, data_dir) if one.run in rows and one.done()]
 
 
 def run_missing(wanted: Sequence[Training], side_by_side: int) -> None:

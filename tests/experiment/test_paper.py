@@ -19,7 +19,7 @@ from deeplab_tf.experiment import paper_runs, paper_tables
 from deeplab_tf.experiment.flags import run as run_door
 from deeplab_tf.experiment.paper_claims import CLAIMS, QUICK, SAME, TABLES, runs_of
 from deeplab_tf.experiment.paper_findings import FAILS, HOLDS, UNDECIDED, findings, judge, terms_of, verdict
-from deeplab_tf.experiment.paper_runs import trainings
+from deeplab_tf.experiment.paper_runs import done_rows, trainings
 from deeplab_tf.experiment.paper_text import MARKS, text_of
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -241,7 +241,7 @@ def refused(capsys, *flags):
 def test_the_kept_findings_are_those_of_the_kept_counts_and_of_todays_settings(monkeypatch):
     monkeypatch.chdir(ROOT)
     kept = ROOT / "experiments/results/miniature"
-    rows = [one for one in trainings(runs_of(), 3, kept, FOLDER) if one.run in runs_of() and one.done()]
+    rows = done_rows(3, kept, FOLDER)
     assert json.loads(json.dumps(findings(rows))) == json.loads((kept / "summary.json").read_text())
     for one in rows:
         assert str(ROOT) not in (one.workdir / "config.json").read_text()

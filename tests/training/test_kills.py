@@ -11,15 +11,12 @@ import time
 import numpy as np
 import pytest
 
-from tests.training.trainer import finish, start
+from tests.training.trainer import NARROW, finish, start
 
 KILLS = int(os.environ.get("DEEPLAB_TF_KILLS", 1))  # the claim of 20 is measured with DEEPLAB_TF_KILLS=20
 STEPS = max(40, 10 * KILLS)
 FLAGS = [
-    "--model=vgg16_largefov",
-    "--dataset=miniature",
-    "--width=0.05",
-    "--crop_size=65",
+    *NARROW,
     "--batch_size=2",
     "--save_every=3",
     "--log_every=2",

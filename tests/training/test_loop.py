@@ -8,13 +8,10 @@ import time
 import numpy as np
 import pytest
 
-from tests.training.trainer import finish, start
+from tests.training.trainer import NARROW, finish, start
 
 FLAGS = [
-    "--model=vgg16_largefov",
-    "--dataset=miniature",
-    "--width=0.05",
-    "--crop_size=65",
+    *NARROW,
     "--batch_size=2",
     "--save_every=3",
     "--log_every=1",

@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 
 from deeplab_tf.experiment.config import ExperimentConfig
-from tests.training.trainer import finish, start
+from tests.training.trainer import NARROW, finish, start
 
 FLAGS = [
-    "--model=vgg16_largefov",
-    "--dataset=miniature",
-    "--width=0.05",
-    "--crop_size=65",
+    *NARROW,
     "--batch_size=2",
     "--save_every=4",
     "--log_every=2",

@@ -12,16 +12,13 @@ from deeplab_tf.errors import UserError
 from deeplab_tf.layers.dropout import Dropout
 from deeplab_tf.training.strategies import open_devices
 from tests.training import trainer
-from tests.training.trainer import finish
+from tests.training.trainer import NARROW, finish
 
 STEPS = 12
 # An ignored class makes the shares' valid positions uneven; padding would as well, but its flat areas are ties for max
 # pooling, which rounding decides.
 FLAGS = [
-    "--model=vgg16_largefov",
-    "--dataset=miniature",
-    "--width=0.05",
-    "--crop_size=65",
+    *NARROW,
     "--batch_size=4",
     "--iter_size=2",
     f"--steps={STEPS}",

@@ -2,6 +2,8 @@
 
 from tests.doors_forked import DoorProcess
 
+NARROW = ["--model=vgg16_largefov", "--dataset=miniature", "--width=0.05", "--crop_size=65"]  # a small and quick training
+
 
 def start(workdir, data_dir, flags, environment=None, before=None):
     """A process whose output is kept; `environment` is put on top of this one's, `before` is called in it first."""
