@@ -59,7 +59,7 @@ class Predictor:
         self.multiple = size_multiple(self.output_stride, scales)
         # Sizes are left open: one trace serves every picture, so a set of many sizes neither retraces nor leaks.
         pictures = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
-        self.run = tf.function(self.probabilities, input_signature=[pictures])
+        self.run = tf.function(self.probabilities, input_signature=[pictures], autograph=False)
 
     @functools.cached_property
     def footprint(self) -> Footprint:

@@ -100,7 +100,7 @@ def make_step(
         optimizer.apply(gradients, variables)  # adds up the replicas' gradients
         return losses, counts, decay
 
-    @tf.function
+    @tf.function(autograph=False)  # no branch of it depends on a tensor, and looking for one takes a second of every start
     def step(images, labels):
         losses, counts, decay = strategy.run(replica_step, (images, labels))
         losses, counts = (strategy.reduce("SUM", value, axis=None) for value in (losses, counts))

@@ -103,9 +103,8 @@ def test_verdicts(kind, ends, expected):
 TINY = "--width=0.02\n--steps=4\n--batch_size=2\n--crop_size=65\n--gallery=0\n--save_every=1\n--crf_iterations=1\n"
 CODE = """
 import sys
-from deeplab_tf.datasets import miniature_hard
-from deeplab_tf.datasets import miniature
-miniature.SEEDS = {"train": (0, 4), "val": (1_000_000, 2)}
+from deeplab_tf.datasets import miniature_hard, miniature_parts
+miniature_parts.SEEDS = {"train": (5_000_000, 4), "val": (6_000_000, 2)}
 miniature_hard.SEEDS = {"train": (0, 4), "val": (3_000_000, 5), "pretrain": (4_000_000, 2)}
 from deeplab_tf import paper
 if __name__ == "__main__":

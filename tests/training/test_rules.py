@@ -70,7 +70,7 @@ def test_more_steps_of_a_poly_run_are_refused_with_the_way_out(tmp_path, data_di
 
 
 def test_a_second_trainer_is_refused_and_a_signal_in_an_evaluation_ends_the_first(tmp_path, data_dir):
-    flags = [*FLAGS, "--eval_images=100", "--eval_every=8"]
+    flags = [*FLAGS, "--eval_images=24", "--eval_every=8"]
     first = start(tmp_path / "run", data_dir, flags)
     while not (tmp_path / "run" / "train.jsonl").exists() or not any(line["step"] == 8 for line in log(tmp_path / "run")):
         assert first.poll() is None
@@ -90,7 +90,7 @@ def test_a_second_trainer_is_refused_and_a_signal_in_an_evaluation_ends_the_firs
 def test_a_narrow_resnet_trains_from_nothing(tmp_path, data_dir):
     flags = [
         "--model=resnet50_aspp",
-        "--dataset=miniature",
+        "--dataset=folder",
         "--width=0.05",
         "--crop_size=65",
         "--batch_size=4",
@@ -104,7 +104,7 @@ def test_a_narrow_resnet_trains_from_nothing(tmp_path, data_dir):
 
 
 @pytest.mark.parametrize("flags, message", [
-    (["--ignore_classes=0,1,2,3,4"], "--ignore_classes: got 0,1,2,3,4, expected train ids of miniature"),
+    (["--ignore_classes=0,1,2,3,4"], "--ignore_classes: got 0,1,2,3,4, expected train ids of folder"),
     (["--width=0.005"], "--width: got 0.005, expected a factor from 0.008"),
     (["--scales=0.2,1", "--crop_size=129"], "--crop_size: got 129, expected 160n+1"),
     (["--learning_rate=0.1"], "--base_learning_rate"),

@@ -186,7 +186,7 @@ def test_fit_takes_our_batches(data_dir):
     from deeplab_tf.datasets import sources
     from deeplab_tf.training.losses import segmentation_loss
 
-    spec = dl.get_dataset("miniature")
+    spec = dl.get_dataset("folder", data_dir)
     batches = sources.training(spec, data_dir, "train", crop_size=65, batch_size=2)
     model = dl.build_model("vgg16_largefov", spec.num_classes, width=0.05)
     before = [variable.numpy() for variable in model.trainable_variables]

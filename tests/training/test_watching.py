@@ -36,7 +36,7 @@ def watched(tmp_path_factory, data_dir):
     """A run over a range of scales that is evaluated every other step."""
     workdir = tmp_path_factory.mktemp("watched")
     done = door(
-        "train", "--model=vgg16_largefov", "--dataset=miniature", "--width=0.05", "--crop_size=65", "--batch_size=2",
+        "train", "--model=vgg16_largefov", "--dataset=folder", "--width=0.05", "--crop_size=65", "--batch_size=2",
         "--steps=6", "--save_every=3", "--log_every=2", "--base_learning_rate=0.05", "--augment_range=0.5,1.5",
         "--eval_every=2", "--eval_images=3", f"--data_dir={data_dir}",
         f"--workdir={workdir}",

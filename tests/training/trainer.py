@@ -2,7 +2,7 @@
 
 from tests.doors_forked import DoorProcess
 
-NARROW = ["--model=vgg16_largefov", "--dataset=miniature", "--width=0.05", "--crop_size=65"]  # a small and quick training
+NARROW = ["--model=vgg16_largefov", "--dataset=folder", "--width=0.05", "--crop_size=65"]  # a small and quick training
 
 
 def start(workdir, data_dir, flags, environment=None, before=None):
