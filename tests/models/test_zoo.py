@@ -76,11 +76,11 @@ def test_initial_weights_depend_on_the_seed_alone(name):
         ("vgg16_aspp_l", 21, 37_877_652),
     ],
 )
-def test_parameters_of_vgg16(name, classes, expected):
+def test_parameters_of_vgg16(name, classes, expected, zero_weights):
     assert sum(v.value.shape.num_elements() for v in build_model(name, classes).trainable_variables) == expected
 
 
-def test_parameters_of_resnet101():
+def test_parameters_of_resnet101(zero_weights):
     """Convolutions and head; with gamma and beta; everything: as computed from the published layer lists."""
     model = build_model("resnet101_aspp")
     sizes = {variable.path: variable.value.shape.num_elements() for variable in model.weights}
