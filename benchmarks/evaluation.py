@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
 import importlib.util
 import os
 import pathlib
 import statistics
 import tempfile
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -52,23 +54,25 @@ def main(argv: list[str]) -> None:
         if importlib.util.find_spec(module) is None:
             raise UserError(f"--peer=torch: no module {module}, expected both torch and pydensecrf; install them with pip.")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with tempfile.TemporaryDirectory(prefix="deeplab_tf_evaluation_") as folder:
-        folder = pathlib.Path(folder)
-        _write_pictures(folder, options)
+    with _pictures(options) as folder:
         for precision in options.precisions:
             for part in options.parts:
                 {"stages": _stages, "files": _files}[part](folder, options, precision)
 
 
-def _write_pictures(folder: pathlib.Path, options) -> None:
-    """NUMBER.png of every picture and NUMBER.npy, its score map."""
+@contextlib.contextmanager
+def _pictures(options) -> Iterator[pathlib.Path]:
+    """A folder of NUMBER.png of every picture and NUMBER.npy, its score map."""
     from PIL import Image
 
     source = Real(options.data) if options.data else Synthetic()
-    for number, identity in enumerate((source.ids * options.pictures)[: options.pictures]):
-        image, probs = source(identity)
-        Image.fromarray(image).save(folder / f"{number}.png")
-        np.save(folder / f"{number}.npy", probs)
+    with tempfile.TemporaryDirectory(prefix="deeplab_tf_evaluation_") as folder:
+        folder = pathlib.Path(folder)
+        for number, identity in enumerate((source.ids * options.pictures)[: options.pictures]):
+            image, probs = source(identity)
+            Image.fromarray(image).save(folder / f"{number}.png")
+            np.save(folder / f"{number}.npy", probs)
+        yield folder
 
 
 def _network(options, precision):
@@ -128,13 +132,24 @@ def _stages(folder, options, precision):
     )
 
 
-def _files(folder, options, precision):
+def files_in_turn(options, precision: str) -> tuple[dict[str, float], float]:
+    """Seconds a picture of ours and of the peer, picture files to label files after the CRF, and how many times as fast."""
+    with _pictures(options) as folder:
+        seconds = _seconds_of_files(folder, options, precision)
+    each = {name: statistics.median(taken) / options.pictures for name, taken in seconds.items()}
+    return each, median_ratio(seconds["torch"], seconds["ours"])
+
+
+def _seconds_of_files(folder, options, precision):
     runs = {"ours": our_files(folder, options, precision)}
     if not options.peer:
-        seconds = in_turn(runs, options.rounds)
-    else:
-        with elsewhere("benchmarks.torch_port:files_run", str(folder), precision, os.cpu_count()) as runs["torch"]:
-            seconds = in_turn(runs, options.rounds)
+        return in_turn(runs, options.rounds)
+    with elsewhere("benchmarks.torch_port:files_run", str(folder), precision, os.cpu_count()) as runs["torch"]:
+        return in_turn(runs, options.rounds)
+
+
+def _files(folder, options, precision):
+    seconds = _seconds_of_files(folder, options, precision)
     rates = {name: options.pictures / statistics.median(taken) for name, taken in seconds.items()}
     told = ", ".join(f"{name} {rate:.2f} pictures/s" for name, rate in rates.items())
     ratio = f", ratio {median_ratio(seconds['torch'], seconds['ours']):.2f}" if options.peer else ""

@@ -62,7 +62,7 @@ def main(argv: list[str]) -> None:
             for model in options.models:
                 for precision in options.precisions:
                     for run in options.runs:
-                        found = _measure(options, model, precision, size, batch, run)
+                        found = measure(options, model, precision, size, batch, run)
                         for row in found:
                             print(_line(row), flush=True)
                         rows += found
@@ -116,7 +116,7 @@ def _set_threads(threads):
     tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
-def _measure(options, name, precision, size, batch, run) -> list[Row]:
+def measure(options, name, precision, size, batch, run) -> list[Row]:
     """All methods of one network and the peer in turn, beside the matrix product of the same type."""
     product, work = matmul(PRECISIONS[precision])
     runs, models = {"matmul": product}, {}

@@ -67,7 +67,7 @@ def main(argv: list[str]) -> None:
                 wanted = [name for name in _variants(precision) if not _measured(rows, name, precision, size, batch)]
                 if not wanted:
                     continue
-                found = _measure(options, wanted, precision, size, batch)
+                found = measure(options, wanted, precision, size, batch)
                 with store.open("a") as file:
                     file.writelines(json.dumps(dataclasses.asdict(row)) + "\n" for row in found)
                 rows += found
@@ -129,7 +129,8 @@ def _measured(rows: list[Row], *of) -> bool:
     return any((row.variant, row.precision, row.size, row.batch) == of for row in rows)
 
 
-def _measure(options, variants: list[str], precision: str, size: int, batch: int) -> list[Row]:
+def measure(options, variants: list[str], precision: str, size: int, batch: int) -> list[Row]:
+    """All variants of one precision, size and batch in turn, alone and where a picture comes alone with the CRF behind them."""
     network = {"model": options.model, "classes": options.classes, "width": options.width, "weights": options.weights,
                "precision": precision}  # fmt: skip
     cases = {}

@@ -2,7 +2,8 @@
 
 models: networks of the zoo, forward and training step, also against torch. train: the whole trainer against the bare
 step. crf: the engines of the dense CRF. data: the input pipeline. layer: what the CRF inside a network learns.
-evaluation: network and CRF together, from picture files to label files. serving: a network in every format.
+evaluation: network and CRF together, from picture files to label files. serving: a network in every format. peers: all of it
+beside torch, OpenVINO, ONNX Runtime and pydensecrf, as the README's table.
 `python -m deeplab_tf.benchmark NAME --help` lists the flags of one.
 """
 
@@ -11,7 +12,7 @@ import sys
 
 from deeplab_tf.errors import UserError
 
-NAMES = ("models", "train", "crf", "data", "layer", "evaluation", "serving")
+NAMES = ("models", "train", "crf", "data", "layer", "evaluation", "serving", "peers")
 
 
 def main(argv):

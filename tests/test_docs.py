@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import json
 import os
 import pathlib
 import re
@@ -125,6 +126,18 @@ def test_the_readmes_results_are_the_experiments():
     for path, *figures in rows:
         measured = re.search(r"Measured: ([\d.]+) % before,\s+(?:#\s+)?([\d.]+) %", (ROOT / path).read_text()).groups()
         assert [f"{float(value):.1f}" for value in measured] == figures, path
+
+
+def test_the_readmes_speed_table_is_that_of_the_kept_figures(monkeypatch):
+    from benchmarks import peers
+
+    monkeypatch.chdir(ROOT)
+    peers.main(["--into=README.md", "--check"])
+    other = json.loads(peers.KEPT.read_text())
+    other["rows"][0]["ratio"] += 1
+    monkeypatch.setattr(json, "loads", lambda _: other)
+    with pytest.raises(deeplab_tf.UserError, match="README.md: its table is stale"):
+        peers.main(["--into=README.md", "--check"])
 
 
 def test_the_readmes_networks_are_the_zoo():
