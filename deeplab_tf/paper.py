@@ -62,7 +62,7 @@ def main(flags, arguments):
     if os.path.abspath(out) != os.path.abspath(flags.runs):
         keep_counts(out, rows)
     for one in found["claims"]:
-        print(f"{one['verdict']:>14}: {one['claim']}")
+        print(f"{one['verdict']:>27}: {one['claim']}")
     print(os.path.join(out, PAGE))
 
 

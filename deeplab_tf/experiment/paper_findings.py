@@ -11,7 +11,7 @@ from deeplab_tf.evaluation.repeats import Contrast, Term, contrast
 from deeplab_tf.experiment.paper_claims import CLAIMS, SAME, Claim
 from deeplab_tf.experiment.paper_runs import Training
 
-HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
+HOLDS, FAILS, UNDECIDED, FOR_ONE_SEED = "holds", "does not hold", "undecided", "for this seed"
 
 
 def findings(done: Iterable[Training]) -> dict:
@@ -65,15 +65,20 @@ def judge(claim: Claim, parts: Mapping[str, Mapping[int, Part]]) -> dict | None:
     return {
         "claim": claim.text, "difference": found.value,
         "interval": found.interval, "by_seed": list(found.by_seed), "seeds": seeds,
-        "verdict": verdict(claim.kind, found.interval),
+        "verdict": verdict(claim.kind, found.interval, len(seeds)),
     }  # fmt: skip
 
 
-def verdict(kind: str, ends: Sequence[float] | None) -> str:
-    """What an interval says: "same" holds where all of it lies within `SAME`, an order where all of it lies above 0."""
+def verdict(kind: str, ends: Sequence[float] | None, seeds: int) -> str:
+    """What an interval says: "same" holds where all of it lies within `SAME`, an order where all of it lies above 0.
+
+    That of a single seed is over pictures alone, which another training need not bear out: the verdict says so.
+    """
     if ends is None:
         return UNDECIDED
     low, high = ends
     if kind == "same":
-        return HOLDS if -SAME <= low and high <= SAME else FAILS if low > SAME or high < -SAME else UNDECIDED
-    return HOLDS if low > 0 else FAILS if high < 0 else UNDECIDED
+        found = HOLDS if -SAME <= low and high <= SAME else FAILS if low > SAME or high < -SAME else UNDECIDED
+    else:
+        found = HOLDS if low > 0 else FAILS if high < 0 else UNDECIDED
+    return found if found == UNDECIDED or seeds > 1 else f"{found} {FOR_ONE_SEED}"
