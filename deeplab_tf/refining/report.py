@@ -41,6 +41,12 @@ class Outcome:
             f"mIoU {_percent(before['mean_iou'])} before, {_percent(after['mean_iou'])} after, "
             f"{self.tally.pictures} pictures with a true mask"
         )
+        true, given = self.tally.ids()
+        if given | true > {0} and not (given & true) - {0}:  # what they share by chance is 0
+            lines.append(
+                f"warning: the masks hold ids {_listed(given)}, the true ones {_listed(true)}: expected both to be numbered "
+                "alike; correct one of the folders (predict --label_ids writes the ids of labels.txt)"
+            )
         if after["unlabelled"]:
             lines.append(
                 f"without a label: {_percent(before['unlabelled'])} of the pixels before, "
@@ -57,6 +63,10 @@ class Outcome:
         elif worse:
             lines.append(f"warning: the CRF made classes {', '.join(worse)} worse by more than 1 % IoU")
         return lines
+
+
+def _listed(ids: set[int]) -> str:
+    return ", ".join(map(str, sorted(ids))) or "none"
 
 
 def _percent(share: float | None) -> str:

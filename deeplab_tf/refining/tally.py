@@ -30,6 +30,11 @@ class Tally:
         self.pictures += other.pictures
         self._before, self._after = self._before + other._before, self._after + other._after
 
+    def ids(self) -> tuple[set[int], set[int]]:
+        """What the true masks hold, and what the given ones hold where those are not void."""
+        counts = self._before.matrix
+        return tuple(set(np.flatnonzero(counts.sum(axis=axis)).tolist()) - {self._unsure} for axis in (1, 0))
+
     def results(self) -> dict:
         """{"before", "after"}: each mean_iou, pixel_accuracy and unlabelled as fractions 0..1, and per_class_iou by id."""
         return {name: self._summary(matrix) for name, matrix in (("before", self._before), ("after", self._after))}

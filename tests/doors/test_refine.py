@@ -105,6 +105,21 @@ def test_worn_masks_of_real_pictures_become_better(folders, whole):
     assert matrices[1].mean_iou() > matrices[0].mean_iou()
 
 
+def test_masks_that_are_numbered_otherwise_than_the_true_ones_are_told_of(folders, whole, tmp_path, capsys):
+    """As `predict` numbers classes from 0 where the masks hold 0 and 255."""
+    assert "numbered alike" not in whole[1]
+    for folder in ("images", "labels", "truth"):
+        (tmp_path / folder).mkdir()
+    ids = np.zeros((20, 30), np.uint8)
+    ids[5:15, 5:20] = 1
+    Image.fromarray(200 * ids).save(tmp_path / "images/a.png")
+    Image.fromarray(ids).save(tmp_path / "labels/a.png")
+    Image.fromarray(7 * ids).save(tmp_path / "truth/a.png")
+    folders = {name: tmp_path / name for name in ("images", "labels", "truth", "out")}
+    printed, _, code = call([f"--{name}={folder}" for name, folder in folders.items()], capsys)
+    assert code == 0 and "warning: the masks hold ids 0, 1, the true ones 0, 7: expected both to be numbered alike" in printed
+
+
 def test_a_run_that_is_done_is_left_as_it_is(folders, whole, capsys):
     out, _ = whole
     before = contents(out)
