@@ -60,6 +60,9 @@ def predict(
         config, why = with_crf_inside(config, network.about, crf_given)
         _log.info("%s", why)
     ids = network.ids if label_ids else None
+    if not label_ids and network.ids and list(network.ids) != list(range(len(network.ids))):
+        masks = ", ".join(map(str, network.ids))
+        _log.info("label files hold class ids, from 0, where the masks hold %s; --label_ids writes those", masks)
     files, out_dir = LabelFiles(network.class_names, network.palette, ids, write), pathlib.Path(out_dir)
     check_writable(out_dir, "--out")
     with locks.holding(out_dir, "predict"):

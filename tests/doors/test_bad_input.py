@@ -64,6 +64,7 @@ def test_a_good_folder_trains_evaluates_predicts_and_exports(folder):
     truncated.write_bytes((pictures / "a.jpg").read_bytes()[:200])
     result = run_door("predict", f"--workdir={workdir}", f"--out={folder.parent / 'out2'}", "--nocrf", str(truncated))
     assert result.returncode == 2 and f"{truncated}: " in result.stderr, result.stderr[-2000:]
+    assert "label files hold class ids, from 0, where the masks hold 0, 100, 200; --label_ids writes those" in result.stderr
     assert result.stderr.strip().splitlines()[-1].startswith("error: 1 picture could not be read")
     assert not list(folder.parent.glob("out2/*"))
     message = refused("eval", f"--workdir={workdir}", "--eval_split=train", "--model=vgg16_aspp_s")
