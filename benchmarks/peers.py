@@ -25,7 +25,7 @@ from deeplab_tf.experiment.paper_tables import put_into
 from deeplab_tf.whole_files import replacing
 
 MARKS = ("<!-- peers: begin -->", "<!-- peers: end -->")
-KEPT = pathlib.Path("experiments/results/peers.json")
+KEPT = pathlib.Path("benchmarks/peers.json")
 _PEERS = {"torch": "torch", "pydensecrf": "pydensecrf2", "openvino": "openvino", "onnxruntime": "onnxruntime"}
 
 
