@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
     """Parses the command line and runs.
 
     Raises:
-      UserError: a peer that is not installed, or a stale table.
+      UserError: a peer that is not installed, no kept figures, or a stale table.
     """
     parser = argparse.ArgumentParser(prog="python -m deeplab_tf.benchmark peers", description=__doc__.split("\n")[0])
     parser.add_argument("--data", default=os.environ.get("DEEPLAB_TF_TEST_DATA"))
@@ -44,6 +44,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--check", action="store_true", help="with --into: only tell whether the table is up to date")
     options = parser.parse_args(argv)
     if options.into:
+        if not options.out.is_file():
+            raise UserError(f"--out={options.out}: no such file, expected kept figures; run without --into first.")
         if not put_into(options.into, text_of(json.loads(options.out.read_text())), options.check, MARKS) and options.check:
             raise UserError(f"{options.into}: its table is stale; write it with --into={options.into} --out={options.out}.")
         return
