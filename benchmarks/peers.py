@@ -100,6 +100,7 @@ def _network(options) -> list[dict]:
 
 
 def _crf(options) -> list[dict]:
+    """Means over the four settings; pydensecrf's seconds are ours times the mean ratio."""
     from benchmarks import crf_speed
     from benchmarks.crf_pictures import Real, Synthetic
 
@@ -119,7 +120,7 @@ def _files(options) -> dict:
         data=options.data, model="resnet101_aspp", width=1.0, pictures=6, rounds=max(1, options.rounds // 2), peer="torch"
     )
     seconds, ratio = evaluation.files_in_turn(how, "float32")
-    work = "ResNet-101 ASPP, VOC picture file to label file after the CRF"
+    work = f"ResNet-101 ASPP, {'VOC' if options.data else 'rendered'} picture file to label file after the CRF"
     return _row(work, "torch, pydensecrf", seconds["ours"], seconds["torch"], ratio)
 
 

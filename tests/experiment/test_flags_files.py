@@ -164,22 +164,23 @@ def test_the_header_names_every_deviation_and_no_other(name):
 
 
 @functools.cache
-def built(model, width, head_rates, output_stride, scales, precision):
-    """What a network of five classes says of its scales, and its number of outputs; the network itself is dropped."""
+def built(model, classes, width, head_rates, output_stride, scales, precision):
+    """What the network says of its scales, and its number of outputs; the network itself is dropped."""
     from deeplab_tf.experiment.network import model_of
 
     config = ExperimentConfig.create(
         model=model, width=width, head_rates=head_rates, output_stride=output_stride, scales=scales, precision=precision,
     )  # fmt: skip
-    network = model_of(config, 5)
+    network = model_of(config, classes)
     return tuple(getattr(network, "scales", (1.0,))), getattr(network, "network", network).output_shape[-1]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_network_is_built(name, zero_weights):
-    model = config_of(name).model
-    settings = (model.model, model.width, model.head_rates, model.output_stride, model.scales, model.precision)
-    assert built(*settings) == (model.scales, 5)
+    config = config_of(name)
+    model, classes = config.model, 2 if config.data.dataset == "folder" else get_dataset(config.data.dataset).num_classes
+    settings = (model.model, classes, model.width, model.head_rates, model.output_stride, model.scales, model.precision)
+    assert built(*settings) == (model.scales, classes)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.file)

@@ -70,7 +70,7 @@ def test_more_steps_of_a_poly_run_are_refused_with_the_way_out(tmp_path, data_di
 
 
 def test_a_second_trainer_is_refused_and_a_signal_in_an_evaluation_ends_the_first(tmp_path, data_dir):
-    flags = [*FLAGS, "--eval_images=24", "--eval_every=8"]
+    flags = [*FLAGS, "--eval_images=100", "--eval_every=8"]
     first = start(tmp_path / "run", data_dir, flags)
     while not (tmp_path / "run" / "train.jsonl").exists() or not any(line["step"] == 8 for line in log(tmp_path / "run")):
         assert first.poll() is None

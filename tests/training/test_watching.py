@@ -21,6 +21,7 @@ from deeplab_tf.training.solver import CaffeSGD
 from deeplab_tf.training.strategies import open_devices
 from tests.doors_forked import run_door
 from tests.full_disk import full_disk
+from tests.training.trainer import NARROW
 
 
 def door(name, *flags):
@@ -36,9 +37,8 @@ def watched(tmp_path_factory, data_dir):
     """A run over a range of scales that is evaluated every other step."""
     workdir = tmp_path_factory.mktemp("watched")
     done = door(
-        "train", "--model=vgg16_largefov", "--dataset=folder", "--width=0.05", "--crop_size=65", "--batch_size=2",
-        "--steps=6", "--save_every=3", "--log_every=2", "--base_learning_rate=0.05", "--augment_range=0.5,1.5",
-        "--eval_every=2", "--eval_images=3", f"--data_dir={data_dir}",
+        "train", *NARROW, "--batch_size=2", "--steps=6", "--save_every=3", "--log_every=2", "--base_learning_rate=0.05",
+        "--augment_range=0.5,1.5", "--eval_every=2", "--eval_images=3", f"--data_dir={data_dir}",
         f"--workdir={workdir}",
     )  # fmt: skip
     return workdir, done.stderr
