@@ -31,7 +31,7 @@ void filter_scalar(const Lattice& lattice, const Buffer<float>& rows, Range posi
     for (size_t i = at * corners; i < (at + 1) * corners; ++i)
       values[lattice.offsets[i]] += value ? lattice.weights[i] * value[at] : lattice.weights[i];
   team.barrier();
-  values = blur(best_filter(), lattice, values, values + lattice.rows, 0, false, thread, team);
+  blur(best_filter(), lattice, values, 0, false, thread, team);
   team.barrier();
   const float alpha = lattice.alpha();
   for (size_t at = positions.begin; at < positions.end; ++at) {
@@ -84,7 +84,7 @@ Kernels::Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool
   });
   built_ = 0;
   for (const Side& side : sides_)
-    built_ += 8.0 * side.lattice.corners * double(walk_.pixel.size() + side.lattice.points) + 4.0 * double(walk_.pixel.size());
+    built_ += side.lattice.corners * (8.0 * double(walk_.pixel.size()) + 4.0 * double(side.lattice.points)) + 4.0 * double(walk_.pixel.size());
 }
 
 // The normalisation: from the kernel's row sums, the filter applied to ones.
@@ -92,7 +92,7 @@ void Kernels::normalise(Side& side, Buffer<float>& rows, int thread, Team& team)
   if (side.normalization == Normalization::kNone) return;
   const bool symmetric = side.normalization == Normalization::kSymmetric;
   if (thread == 0) {
-    rows.allocate(*pool_, 2 * side.lattice.rows);
+    rows.allocate(*pool_, side.lattice.rows);
     side.norm.allocate(*pool_, walk_.pixel.size());
   }
   team.barrier();
@@ -106,7 +106,7 @@ float Kernels::reach(int kernel) const {
   if (side.normalization == Normalization::kAfter) return 1;
   std::call_once(side.measured, [&] {
     Buffer<float> rows;
-    rows.allocate(*pool_, 2 * side.lattice.rows);
+    rows.allocate(*pool_, side.lattice.rows);
     std::vector<float> largest(threads_, 0.0f);
     Team team(threads_);
     team.run([&](int thread) {
@@ -148,12 +148,12 @@ void Kernels::filter(int index, const float* values, int channels, bool transpos
   reading.all = reading.classes = channels;
   Kernel kernel = kernel_of(sides_[index], transpose);
   const Lattice& lattice = *kernel.lattice;
-  check_memory(2.0 * double(lattice.rows * row_floats), 2, channels);
-  Buffer<float> rows[2], scratch;
-  for (int side = 0; side < 2; ++side) rows[side].allocate(*pool_, lattice.rows * row_floats, 21 * side);
+  check_memory(double(lattice.rows * row_floats), 2, channels);
+  Buffer<float> rows, scratch;
+  rows.allocate(*pool_, lattice.rows * row_floats);
   const size_t scratch_floats = filter.scratch_rows * row_floats;
   scratch.allocate(*pool_, threads_ * scratch_floats);
-  kernel.splat = rows[0].data();
+  kernel.splat = rows.data();
   Team team(threads_);
   team.run([&](int thread) {
     const Range positions{walk_.first[thread], walk_.first[thread + 1]};
@@ -171,7 +171,8 @@ void Kernels::filter(int index, const float* values, int channels, bool transpos
     team.barrier();
     filter.pixels(pass, positions, scratch.data() + thread * scratch_floats);
     team.barrier();
-    mine.filtered = blur(filter, lattice, mine.splat, rows[1].data(), vectors, transpose, thread, team);
+    blur(filter, lattice, mine.splat, vectors, transpose, thread, team);
+    mine.filtered = mine.splat;
     team.barrier();
     pass.start = nullptr;
     pass.splat = false;
@@ -287,10 +288,9 @@ bool Kernels::infer(const Request& request) const {
     pass.rest = rest.data();
     pass.reading = &reading;
     pass.score_unit = kLn2;
-    std::vector<float*> spare(used);
     for (int k = 0; k < used; ++k) {
       mine[k].splat = rows[0][k].data();
-      spare[k] = rows[1][k].data();
+      mine[k].filtered = rows[1][k].data();
     }
     const size_t picture = walk_.pixel.size() * request.classes;
     for (int iteration = 0; iteration <= request.iterations; ++iteration) {
@@ -311,11 +311,8 @@ bool Kernels::infer(const Request& request) const {
       team.barrier();
       if (last) break;
       for (int k = 0; k < used; ++k) {
-        float* result = blur(filter, *mine[k].lattice, mine[k].splat, spare[k], vectors, false, thread, team);
-        float* other = result == rows[0][k].data() ? rows[1][k].data() : rows[0][k].data();
-        mine[k].filtered = result;
-        mine[k].splat = other;
-        spare[k] = result;
+        blur(filter, *mine[k].lattice, mine[k].splat, vectors, false, thread, team);
+        std::swap(mine[k].filtered, mine[k].splat);
       }
       team.barrier();
     }

@@ -51,8 +51,8 @@ struct Filter {
   bool (*read)(const Reading&, const Walk&, int vectors, float* logits, float* rest, Range positions);
   // The largest probability of each class, [vectors of all], and whether all are probabilities.
   bool (*peaks)(const Reading&, float* peaks, float* scratch, Range pixels);
-  // One axis of the blur over `points`; `vectors` 0 means rows of one float.
-  void (*blur)(const Lattice&, int axis, const float* from, float* to, int vectors, Range points);
+  // Each row of the chains plus half of its neighbours there, in place; `vectors` 0 means rows of one float.
+  void (*blur)(const int32_t* chains, const int32_t* end, float* rows, int vectors);
   // Slice, update, softmax and splat of each position.
   void (*pixels)(const PixelPass&, Range positions, float* scratch);
 };

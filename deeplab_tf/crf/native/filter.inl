@@ -236,37 +236,81 @@ static bool peaks(const Reading& reading, float* peaks, float* scratch, Range pi
   return true;
 }
 
-// V is the number of vectors in a row where it is known at compile time, else 0.
-template <int V>
-static void blur_rows(const Lattice& lattice, int axis, const float* from, float* to, int vectors, Range points) {
-  const int n = V ? V : vectors;
-  const int32_t* neighbours = lattice.neighbours.data() + axis * lattice.points * 2;
-  for (size_t i = points.begin; i < points.end; ++i) {
-    const float* self = from + i * n * kLanes;
-    const float* ahead = from + size_t(neighbours[2 * i]) * n * kLanes;
-    const float* behind = from + size_t(neighbours[2 * i + 1]) * n * kLanes;
-    float* out = to + i * n * kLanes;
-    CRF_UNROLL
-    for (int v = 0; v < n; ++v)
-      store(out + v * kLanes, load(self + v * kLanes) +
-                                  splat(0.5f) * (load(ahead + v * kLanes) + load(behind + v * kLanes)));
+// Calls block<B>(column) over a row of n vectors: all at once where V tells n, else four by four.
+template <int V, class Block> CRF_INLINE void by_blocks(int n, const Block& block) {
+  if constexpr (V > 0) {
+    block(std::integral_constant<int, V>(), 0);
+  } else {
+    int v = 0;
+    for (; v + 4 <= n; v += 4) block(std::integral_constant<int, 4>(), size_t(v) * kLanes);
+    for (; v < n; ++v) block(std::integral_constant<int, 1>(), size_t(v) * kLanes);
   }
 }
 
-static void blur_scalars(const Lattice& lattice, int axis, const float* from, float* to, Range points) {
-  const int32_t* neighbours = lattice.neighbours.data() + axis * lattice.points * 2;
-  for (size_t i = points.begin; i < points.end; ++i)
-    to[i] = from[i] + 0.5f * (from[neighbours[2 * i]] + from[neighbours[2 * i + 1]]);
+CRF_INLINE size_t row_of(int32_t entry) { return size_t(entry < 0 ? ~entry : entry); }
+
+// B vectors of every row of the chain that begins at `at`; returns where the next begins.
+template <int B> CRF_INLINE const int32_t* blur_chain(const int32_t* at, const int32_t* end, float* rows, size_t row_floats) {
+  constexpr int kAhead = 16, kLine = 64 / sizeof(float);
+  float* row = rows + row_of(*at) * row_floats;
+  Vec behind[B], self[B];
+  CRF_UNROLL
+  for (int v = 0; v < B; ++v) {
+    behind[v] = splat(0.0f);
+    self[v] = load(row + v * kLanes);
+  }
+  for (; *at >= 0; ++at) {
+    if (end - at > kAhead) {
+      const float* later = rows + row_of(at[kAhead]) * row_floats;
+      for (int i = 0; i < B * kLanes; i += kLine) CRF_PREFETCH(later + i);
+    }
+    float* next = rows + row_of(at[1]) * row_floats;
+    CRF_UNROLL
+    for (int v = 0; v < B; ++v) {
+      const Vec ahead = load(next + v * kLanes);
+      store(row + v * kLanes, self[v] + splat(0.5f) * (ahead + behind[v]));
+      behind[v] = self[v];
+      self[v] = ahead;
+    }
+    row = next;
+  }
+  CRF_UNROLL
+  for (int v = 0; v < B; ++v) store(row + v * kLanes, self[v] + splat(0.5f) * behind[v]);
+  return at + 1;
 }
 
-static void blur(const Lattice& lattice, int axis, const float* from, float* to, int vectors, Range points) {
+// V is the number of vectors in a row where it is known at compile time, else 0.
+template <int V> static void blur_rows(const int32_t* at, const int32_t* end, float* rows, int vectors) {
+  const int n = V ? V : vectors;
+  while (at < end) {
+    const int32_t* next = at;
+    by_blocks<V>(n, [&](auto block, size_t column) {
+      next = blur_chain<decltype(block)::value>(at, end, rows + column, size_t(n) * kLanes);
+    });
+    at = next;
+  }
+}
+
+static void blur_scalars(const int32_t* at, const int32_t* end, float* rows) {
+  for (; at < end; ++at) {
+    float behind = 0;
+    for (; *at >= 0; ++at) {
+      const float self = rows[*at];
+      rows[*at] = self + 0.5f * (rows[row_of(at[1])] + behind);
+      behind = self;
+    }
+    rows[~*at] += 0.5f * behind;
+  }
+}
+
+static void blur(const int32_t* chains, const int32_t* end, float* rows, int vectors) {
   switch (vectors) {
-    case 0: return blur_scalars(lattice, axis, from, to, points);
-    case 1: return blur_rows<1>(lattice, axis, from, to, vectors, points);
-    case 2: return blur_rows<2>(lattice, axis, from, to, vectors, points);
-    case 3: return blur_rows<3>(lattice, axis, from, to, vectors, points);
-    case 4: return blur_rows<4>(lattice, axis, from, to, vectors, points);
-    default: return blur_rows<0>(lattice, axis, from, to, vectors, points);
+    case 0: return blur_scalars(chains, end, rows);
+    case 1: return blur_rows<1>(chains, end, rows, vectors);
+    case 2: return blur_rows<2>(chains, end, rows, vectors);
+    case 3: return blur_rows<3>(chains, end, rows, vectors);
+    case 4: return blur_rows<4>(chains, end, rows, vectors);
+    default: return blur_rows<0>(chains, end, rows, vectors);
   }
 }
 
@@ -328,23 +372,19 @@ CRF_INLINE void splat_block(const Kernel& kernel, size_t at, size_t row_floats, 
   }
 }
 
-// Calls block<B>(column) over a row of n vectors: all at once where V tells n, else four by four.
-template <int V, class Block> CRF_INLINE void by_blocks(int n, const Block& block) {
-  if constexpr (V > 0) {
-    block(std::integral_constant<int, V>(), 0);
-  } else {
-    int v = 0;
-    for (; v + 4 <= n; v += 4) block(std::integral_constant<int, 4>(), size_t(v) * kLanes);
-    for (; v < n; ++v) block(std::integral_constant<int, 1>(), size_t(v) * kLanes);
-  }
-}
-
 template <int V, int C>
 CRF_INLINE void slice_kernel(const Kernel& kernel, size_t at, int n, const float* from, float* to) {
   fetch_ahead<C>(kernel, at, V ? V : n);
   by_blocks<V>(n, [&](auto block, size_t column) {
     slice_block<decltype(block)::value, C>(kernel, at, size_t(n) * kLanes, column, from, to);
   });
+}
+
+// Kernels without a compatibility: what a group's positions get from each, on top of their unaries.
+template <int V, int C>
+CRF_INLINE void slice_group(const Kernel& kernel, size_t first, int count, int n, const float* from, float* group) {
+  for (int i = 0; i < count; ++i)
+    slice_kernel<V, C>(kernel, first + i, n, from + i * n * kLanes, group + i * n * kLanes);
 }
 
 template <int V> CRF_INLINE void slice_any(const Kernel& kernel, size_t at, int n, const float* from, float* to) {
@@ -494,6 +534,8 @@ template <int V> static void pixel_rows(const PixelPass& pass, Range positions, 
   alignas(32) float scales[kGroup], tops[kGroup];
   float* const group = V ? fixed : scratch;
   float* const message = group + kGroup * n * kLanes;
+  bool plain = pass.logits && pass.slice && pass.kernel_count;
+  for (int k = 0; k < pass.kernel_count; ++k) plain = plain && !pass.kernels[k].cost;
   for (size_t first = positions.begin; first < positions.end; first += kGroup) {
     const int count = int(positions.end - first < kGroup ? positions.end - first : kGroup);
     if (pass.start) {
@@ -503,7 +545,19 @@ template <int V> static void pixel_rows(const PixelPass& pass, Range positions, 
           read_padded(pass.start + size_t(pass.walk->pixel[first + i]) * pass.classes, pass.classes, v, 0.0f,
                       group + (i * n + v) * kLanes);
     } else {
-      for (int i = 0; i < count; ++i) slice_position<V>(pass, first + i, n, group + i * n * kLanes, message);
+      if (plain) {
+        const float* from = pass.logits + first * n * kLanes;
+        for (int k = 0; k < pass.kernel_count; ++k, from = group) {
+          const Kernel kernel = pass.kernels[k];
+          switch (kernel.lattice->corners) {
+            case 6: slice_group<V, 6>(kernel, first, count, n, from, group); break;
+            case 3: slice_group<V, 3>(kernel, first, count, n, from, group); break;
+            default: slice_group<V, 0>(kernel, first, count, n, from, group);
+          }
+        }
+      } else {
+        for (int i = 0; i < count; ++i) slice_position<V>(pass, first + i, n, group + i * n * kLanes, message);
+      }
       if (pass.scores) write_group(pass, first, count, n, group, tops, scales, true, message);
       if (!pass.beliefs && !pass.splat) continue;
       store(tops, splat(0.0f));

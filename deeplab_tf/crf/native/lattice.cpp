@@ -223,7 +223,7 @@ void LatticeBuilder::build(int thread) {
   if (thread == team_.size() - 1) find_runs();
   team_.barrier();
   rename(thread);
-  link(thread);
+  for (int axis = thread; axis < lattice_.corners; axis += team_.size()) link(axis);
   team_.barrier();
 }
 
@@ -348,7 +348,7 @@ void LatticeBuilder::unite(int thread) {
     if (team_.size() > 1) keys_.swap(keys_of(0));
     united_.clear();
     lattice_.points = keys_.size();
-    lattice_.neighbours.allocate(pool_, keys_.size() * lattice_.corners * 2);
+    lattice_.chains.resize(lattice_.corners);
   }
   team_.barrier();
 }
@@ -366,7 +366,7 @@ void LatticeBuilder::rank_local(int thread) {
 }
 
 void LatticeBuilder::place_ghosts() {
-  size_t next = lattice_.points + 1;
+  size_t next = lattice_.points;
   std::vector<bool> taken(lattice_.points);
   lattice_.ghosts.assign(team_.size(), Lattice::Ghosts());
   for (int thread = 0; thread < team_.size(); ++thread) {
@@ -411,22 +411,39 @@ void LatticeBuilder::rename(int thread) {
   for (size_t i = begin; i < end; ++i) lattice_.offsets[i] = int32_t(local.row[lattice_.offsets[i]]);
 }
 
-void LatticeBuilder::link(int thread) {
+// The chains of an axis: who follows whom, then every chain from its lowest row on.
+void LatticeBuilder::link(int axis) {
   const size_t points = lattice_.points;
-  const Range range = share(points, thread, team_.size());
-  for (int axis = 0; axis < lattice_.corners; ++axis) {
-    int32_t* neighbours = &lattice_.neighbours[axis * points * 2];
-    for (int side = 0; side < 2; ++side) {
-      const uint64_t step = uint64_t(side ? -steps_[axis] : steps_[axis]);
-      if (range.begin == range.end) continue;
-      size_t at = std::lower_bound(keys_.begin(), keys_.end(), keys_[range.begin] + step) - keys_.begin();
-      for (size_t i = range.begin; i < range.end; ++i) {
-        const uint64_t wanted = keys_[i] + step;
-        while (at < points && keys_[at] < wanted) ++at;
-        neighbours[2 * i + side] = at < points && keys_[at] == wanted ? int32_t(at) : int32_t(points);
-      }
-    }
+  const uint64_t step = uint64_t(std::abs(steps_[axis]));
+  Buffer<int32_t> next;
+  next.allocate(pool_, points);
+  std::vector<bool> follows(points);
+  size_t at = 0;
+  for (size_t i = 0; i < points; ++i) {
+    const uint64_t wanted = keys_[i] + step;
+    while (at < points && keys_[at] < wanted) ++at;
+    const bool found = at < points && keys_[at] == wanted;
+    next[i] = found ? int32_t(at) : -1;
+    if (found) follows[at] = true;
   }
+  Chains& chains = lattice_.chains[axis];
+  chains.rows.allocate(pool_, points);
+  const bool by_runs = axis >= lattice_.apart;
+  const auto& runs = lattice_.run_starts;
+  size_t count = 0;
+  for (size_t i = 0; i < points; ++i) {
+    if (by_runs && i == runs[chains.parts.size()]) chains.parts.push_back(count);
+    if (follows[i] || next[i] < 0) continue;
+    int32_t row = int32_t(i);
+    for (; next[row] >= 0; row = next[row]) chains.rows[count++] = row;
+    chains.rows[count++] = ~row;
+  }
+  for (int thread = 0; !by_runs && thread < team_.size(); ++thread) {
+    size_t part = share(count, thread, team_.size()).begin;
+    while (part > 0 && part < count && chains.rows[part - 1] >= 0) ++part;
+    chains.parts.push_back(part);
+  }
+  chains.parts.push_back(count);
 }
 
 }  // namespace crf

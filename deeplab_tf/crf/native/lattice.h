@@ -1,12 +1,14 @@
 // The permutohedral lattice of one kernel over one picture (Adams, Baek, Davis 2010).
 //
 // Lattice points are kept sorted by a 64-bit key that is linear in their coordinates. So the neighbours along an axis
-// are a constant away in key, are found by one merge-like walk, and every blur reads three ascending streams of rows.
-// The key's leading digits are the picture's y and x: threads that work on different bands of the picture share only
-// few points, and axes that move in colour alone stay inside one short run of points.
+// are a constant away in key, are found by one merge-like walk, and form chains of ascending rows, which the blur goes
+// along in place; a point without neighbours stays what it is and is not touched. The key's leading digits are the
+// picture's y and x: threads that work on different bands of the picture share only few points, and axes that move in
+// colour alone stay inside one short run of points.
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <deque>
 #include <vector>
 #include "memory.h"
 #include "simd.h"
@@ -33,14 +35,20 @@ struct Features {
 
 constexpr int kMostDims = 12;
 
+// The points along one axis that have a neighbour there.
+struct Chains {
+  Buffer<int32_t> rows;            // chain after chain, by its lowest row; the last of a chain as ~row
+  std::vector<size_t> parts;       // places in rows, [threads + 1], or [runs + 1] of an axis that never leaves a run
+};
+
 struct Lattice {
   int corners = 0;                 // dimensions + 1
-  size_t points = 0;               // rows 0..points-1; row `points` stays zero and stands for missing neighbours
-  size_t rows = 0;                 // with the zero row and the ghosts
+  size_t points = 0;               // rows 0..points-1
+  size_t rows = 0;                 // with the ghosts
   size_t positions = 0;
   Buffer<int32_t> offsets;         // [positions, corners] rows
   Buffer<float> weights;           // [positions, corners]
-  Buffer<int32_t> neighbours;      // [corners, points, 2] rows one step ahead and behind
+  std::deque<Chains> chains;       // [corners]
   int apart = 0;                   // axes in front that move from run to run; the others never leave a run of points
   std::vector<size_t> run_starts;
   // A thread adds into ghosts of the points that an earlier thread adds into as well.
@@ -68,7 +76,7 @@ class LatticeBuilder {
   void sort_local(int thread);
   void unite(int thread);
   void rank_local(int thread);
-  void link(int thread);
+  void link(int axis);
   void place_ghosts();
   void find_runs();
   void rename(int thread);

@@ -33,16 +33,12 @@ void scatter_ghosts(const Lattice& lattice, float* rows, size_t row_floats, int 
 
 }  // namespace
 
-float* blur(const Filter& filter, const Lattice& lattice, float* rows, float* spare, int vectors, bool reverse, int thread,
-            Team& team) {
-  const size_t row_floats = vectors ? size_t(vectors) * kLanes : 1;
-  gather_ghosts(lattice, rows, row_floats, thread, team.size());
-  if (thread == 0) std::memset(spare + lattice.points * row_floats, 0, row_floats * sizeof(float));
+void blur(const Filter& filter, const Lattice& lattice, float* rows, int vectors, bool reverse, int thread, Team& team) {
+  gather_ghosts(lattice, rows, vectors ? size_t(vectors) * kLanes : 1, thread, team.size());
   team.barrier();
-  auto apart = [&](int axis) {
-    filter.blur(lattice, axis, rows, spare, vectors, share(lattice.points, thread, team.size()));
-    std::swap(rows, spare);
-    team.barrier();
+  auto part = [&](int axis, size_t number) {
+    const Chains& chains = lattice.chains[axis];
+    filter.blur(chains.rows.data() + chains.parts[number], chains.rows.data() + chains.parts[number + 1], rows, vectors);
   };
   // The axes that stay inside a run: run by run, while it is in the cache.
   auto inside_runs = [&] {
@@ -51,20 +47,17 @@ float* blur(const Filter& filter, const Lattice& lattice, float* rows, float* sp
     const Range range = share(lattice.points, thread, team.size());
     const int first = lattice.apart, last = lattice.corners - 1;
     size_t run = std::lower_bound(starts.begin(), starts.end(), range.begin) - starts.begin();
-    for (; run + 1 < starts.size() && starts[run] < range.end; ++run) {
-      float* from = rows;
-      float* to = spare;
-      for (int i = 0; i <= last - first; ++i, std::swap(from, to))
-        filter.blur(lattice, reverse ? last - i : first + i, from, to, vectors, {starts[run], starts[run + 1]});
-    }
-    if ((last - first) % 2 == 0) std::swap(rows, spare);
+    for (; run + 1 < starts.size() && starts[run] < range.end; ++run)
+      for (int axis = first; axis <= last; ++axis) part(reverse ? last + first - axis : axis, run);
     team.barrier();
   };
   if (reverse) inside_runs();
-  for (int i = 0; i < lattice.apart; ++i) apart(reverse ? lattice.apart - 1 - i : i);
+  for (int axis = 0; axis < lattice.apart; ++axis) {
+    part(reverse ? lattice.apart - 1 - axis : axis, thread);
+    team.barrier();
+  }
   if (!reverse) inside_runs();
-  scatter_ghosts(lattice, rows, row_floats, thread);
-  return rows;
+  scatter_ghosts(lattice, rows, vectors ? size_t(vectors) * kLanes : 1, thread);
 }
 
 }  // namespace crf
