@@ -230,8 +230,9 @@ bool Kernels::infer(const Request& request) const {
   reading.all = request.classes;
   reading.classes = columns.empty() ? request.classes : int(columns.size());
   if (!columns.empty()) {
-    for (int c = 0; c < request.classes; ++c)
-      if (!std::binary_search(columns.begin(), columns.end(), c)) left_out.push_back(c);
+    left_out.assign((request.classes + kLanes - 1) / kLanes * kLanes, 0);
+    std::fill(left_out.begin(), left_out.begin() + request.classes, -1);
+    for (int32_t column : columns) left_out[column] = 0;
     reading.columns = columns.data();
     reading.left_out = left_out.data();
   }

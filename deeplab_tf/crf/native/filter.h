@@ -11,7 +11,7 @@ struct Reading {
   int all = 0;                       // classes of the picture
   int classes = 0;                   // that take part
   const int32_t* columns = nullptr;  // [classes] ascending; nullptr: all
-  const int32_t* left_out = nullptr; // [all - classes]
+  const int32_t* left_out = nullptr; // [all, padded to Vecs] -1 where a class takes no part, else 0
 };
 
 // One kernel in the middle of inference: rows of `vectors` Vecs.

@@ -106,33 +106,37 @@ CRF_INLINE void read_padded(const float* row, int classes, int vector, float pad
 
 CRF_INLINE Vec log2_of(Vec p) { return log_positive(larger(p, splat(kLeast))) * splat(kLog2E); }
 
-// Eight of the classes left out, from `index` on: their logarithms.
-CRF_INLINE Vec left_out_logits(const Reading& reading, const float* row, int index) {
-  const int count = reading.all - reading.classes - index;
+// Eight classes of a picture's row, `padding` behind the last.
+CRF_INLINE Vec load_row(const float* row, int classes, int vector, float padding) {
+  if ((vector + 1) * kLanes <= classes) return load(row + vector * kLanes);
   alignas(32) float eight[kLanes];
-  for (int i = 0; i < kLanes; ++i) {
-    const float value = i < count ? row[reading.left_out[index + i]] : 0.0f;
-    eight[i] = reading.probabilities ? value : value * -kLog2E;
-  }
-  Vec logits = reading.probabilities ? log2_of(load(eight)) : load(eight);
-  for (int i = count > 0 ? count : 0; i < kLanes; ++i) logits[i] = kPadding;
-  return logits;
+  read_padded(row, classes, vector, padding, eight);
+  return load(eight);
 }
 
-// log2 of the sum of 2^x over the classes left out.
+// Of the classes left out: their probabilities' sum, or log2 of the sum of 2^-energy.
 CRF_INLINE float rest_of(const Reading& reading, const float* row) {
-  const int count = reading.all - reading.classes;
+  const int vectors = (reading.all + kLanes - 1) / kLanes;
+  auto left_out = [&](int v, Vec x, float otherwise) {
+    IntVec mask;
+    std::memcpy(&mask, reading.left_out + v * kLanes, sizeof mask);
+    return choose(mask, x, splat(otherwise));
+  };
+  auto total_of = [](Vec total) {
+    const Vec totals[kLanes] = {total, total, total, total, total, total, total, total};
+    return sums_of(totals)[0];
+  };
+  Vec total = splat(0.0f), top = splat(kPadding);
   if (reading.probabilities) {
-    float sum = 0;
-    for (int i = 0; i < count; ++i) sum += row[reading.left_out[i]] > kLeast ? row[reading.left_out[i]] : kLeast;
-    return log2_of(splat(sum))[0];
+    for (int v = 0; v < vectors; ++v)
+      total += left_out(v, larger(load_row(row, reading.all, v, 0.0f), splat(kLeast)), 0.0f);
+    return total_of(total);
   }
-  Vec top = splat(kPadding), total = splat(0.0f);
-  for (int i = 0; i < count; i += kLanes) top = larger(top, left_out_logits(reading, row, i));
+  auto power = [&](int v) { return left_out(v, load_row(row, reading.all, v, 0.0f) * splat(-kLog2E), kPadding); };
+  for (int v = 0; v < vectors; ++v) top = larger(top, power(v));
   const float highest = largest(top);
-  for (int i = 0; i < count; i += kLanes) total += exp2_of(left_out_logits(reading, row, i) - splat(highest));
-  const Vec totals[kLanes] = {total, total, total, total, total, total, total, total};
-  return highest + log2_of(sums_of(totals))[0];
+  for (int v = 0; v < vectors; ++v) total += exp2_of(power(v) - splat(highest));
+  return highest + log2_of(splat(total_of(total)))[0];
 }
 
 // Two classes: the difference of their logarithms.
@@ -188,6 +192,12 @@ static bool read(const Reading& reading, const Walk& walk, int vectors, float* l
     for (int c = classes; c < vectors * kLanes; ++c) out[c] = kPadding;
     if (reading.columns) rest[at] = rest_of(reading, row);
   }
+  if (reading.columns && reading.probabilities)
+    for (size_t at = positions.begin; at < positions.end; at += kLanes) {
+      const int count = int(positions.end - at < kLanes ? positions.end - at : kLanes);
+      const Vec logs = log2_of(load_row(rest + at, count, 0, 1.0f));
+      for (int i = 0; i < count; ++i) rest[at + i] = logs[i];
+    }
   for (int i = 0; i < kLanes; ++i)
     if (!good[i] || negative[i]) return false;
   return true;
@@ -494,23 +504,29 @@ static void safe_powers(const PixelPass& pass, size_t first, int count, int n, f
   }
 }
 
-// All classes of a picture's row from those that take part.
-CRF_INLINE void write_row(const Reading& reading, const float* values, float* row) {
-  if (reading.columns) {
-    for (int c = 0; c < reading.classes; ++c) row[reading.columns[c]] = values[c];
-    return;
-  }
-  const int whole = reading.classes / kLanes * kLanes;
+CRF_INLINE void write_row(const float* values, int classes, float* row) {
+  const int whole = classes / kLanes * kLanes;
   for (int c = 0; c < whole; c += kLanes) store(row + c, load(values + c));
-  for (int c = whole; c < reading.classes; ++c) row[c] = values[c];
+  for (int c = whole; c < classes; ++c) row[c] = values[c];
 }
 
-CRF_INLINE void write_left_out(const Reading& reading, const float* unary, bool scores, float top, float scale, float* row) {
-  for (int i = 0; i < reading.all - reading.classes; i += kLanes) {
-    const Vec logits = left_out_logits(reading, unary, i);
-    const Vec value = scores ? logits * splat(kLn2) : exp2_of(logits - splat(top)) * splat(scale);
-    for (int j = 0; j < kLanes && i + j < reading.all - reading.classes; ++j) row[reading.left_out[i + j]] = value[j];
+// All classes of a picture's row from those that take part, the others from their unaries.
+CRF_INLINE void write_among_all(const Reading& reading, const float* values, const float* unary, bool scores, float top, float scale,
+                                float* row) {
+  for (int v = 0; v * kLanes < reading.all; ++v) {
+    const Vec x = load_row(unary, reading.all, v, 0.0f);
+    Vec value;
+    if (reading.probabilities && !scores && top == 0.0f) {
+      value = larger(x, splat(kLeast)) * splat(scale);
+    } else {
+      const Vec logits = reading.probabilities ? log2_of(x) : x * splat(-kLog2E);
+      value = scores ? logits * splat(kLn2) : exp2_of(logits - splat(top)) * splat(scale);
+    }
+    alignas(32) float eight[kLanes];
+    store(eight, value);
+    write_row(eight, reading.all - v * kLanes < kLanes ? reading.all - v * kLanes : kLanes, row + v * kLanes);
   }
+  for (int c = 0; c < reading.classes; ++c) row[reading.columns[c]] = values[c];
 }
 
 // Beliefs or scores of a group to the picture.
@@ -523,8 +539,10 @@ CRF_INLINE void write_group(const PixelPass& pass, size_t first, int count, int 
     float* row = (scores ? pass.scores : pass.beliefs) + pixel;
     const Vec factor = splat(scores ? pass.score_unit : scales[i]);
     for (int v = 0; v < n; ++v) store(message + v * kLanes, load(values + v * kLanes) * factor);
-    write_row(reading, message, row);
-    if (reading.columns) write_left_out(reading, reading.values + pixel, scores, tops[i], scales[i], row);
+    if (reading.columns)
+      write_among_all(reading, message, reading.values + pixel, scores, tops[i], scales[i], row);
+    else
+      write_row(message, reading.classes, row);
   }
 }
 
