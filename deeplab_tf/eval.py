@@ -23,7 +23,7 @@ USES = (
 def define(flags):
     define_trained(flags, USES)
     absl_flags.DEFINE_bool("save_scores", False, "keep the probabilities for --cached_scores", flag_values=flags)
-    absl_flags.DEFINE_bool("cached_scores", False, "run the CRF over saved scores, without the network", flag_values=flags)
+    absl_flags.DEFINE_bool("cached_scores", False, "run the CRF over saved scores of this network", flag_values=flags)
     absl_flags.DEFINE_string("out", None, "folder for the results in place of WORKDIR/eval/SPLIT", flag_values=flags)
     absl_flags.DEFINE_bool(
         "match_names", False, "where the data's labels are not in the run's order: match them by name", flag_values=flags

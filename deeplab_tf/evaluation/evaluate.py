@@ -48,6 +48,7 @@ def evaluate(
     ignored: Sequence[int] = (),
     instances: Callable[[str], np.ndarray | None] | None = None,
     shard: tuple[int, int] | None = None,
+    whole: Mapping[str, object] | None = None,
     settings: Mapping[str, object] | None = None,
     warnings: Sequence[str] = (),
     origin: Mapping[str, object] | None = None,
@@ -75,6 +76,7 @@ def evaluate(
       instances: id -> the data set's instance map, integer [height, width], or None where it has none.
       shard: (i, n): `examples` are those numbered i-1, i-1+n, … of a set; their counts go to out_dir/shards/i-of-n.npz, and
         `merge` makes the results of all of them.
+      whole: of a shard, JSON-able facts of the set that it is a part of; `merge` takes shards of the same set alone.
       settings: further settings, shown in the report.
       warnings: sentences to put into result.json and the report.
       origin: what the report tells of how to make it again: log_file, commands and flags, as `Exhibits.write` takes them.
@@ -112,7 +114,7 @@ def evaluate(
     shown |= {"fusion": fusion} if len(predictor.scales) > 1 else {}
     run = _Run(
         spec, out_dir, crf, crf_workers, gallery, trimap, tuple(ignored), instances, shard, shown | dict(settings or {}),
-        tuple(warnings), dict(origin or {}),
+        tuple(warnings), dict(origin or {}), {"network": network_digest(model), "whole": whole} if shard else {},
     )  # fmt: skip
     labels = _crf_label_cache(out_dir, crf, about) if save_scores else None
     return run(examples, scores_of, labels, progress)
@@ -144,6 +146,8 @@ def evaluate_scores(
     ignored: Sequence[int] = (),
     instances: Callable[[str], np.ndarray | None] | None = None,
     shard: tuple[int, int] | None = None,
+    whole: Mapping[str, object] | None = None,
+    about: Mapping[str, object] | None = None,
     settings: Mapping[str, object] | None = None,
     warnings: Sequence[str] = (),
     origin: Mapping[str, object] | None = None,
@@ -151,8 +155,11 @@ def evaluate_scores(
 ) -> dict:
     """As `evaluate`, over the scores that `evaluate(..., save_scores=True)` left in out_dir/scores; needs no network.
 
+    Args:
+      about: `scores_about` of what the scores must have come about by; None takes what is there.
+
     Raises:
-      UserError: out_dir cannot be written, or a picture's scores are missing or damaged.
+      UserError: out_dir cannot be written, a picture's scores are missing or damaged, or they came about otherwise.
     """
     check_writable(out_dir)
     out_dir = pathlib.Path(out_dir)
@@ -167,24 +174,32 @@ def evaluate_scores(
             )
         return probabilities
 
-    about = read_about(out_dir / "scores")
-    if about is None:
+    kept = read_about(out_dir / "scores")
+    if kept is None:
         raise UserError(f"{out_dir / 'scores'} holds no scores: evaluate with --save_scores first.")
+    for name, value in json.loads(json.dumps(about or {})).items():
+        if kept.get(name) != value:
+            raise UserError(
+                f"{out_dir / 'scores'} came about with {name} {kept.get(name)}, expected {value} as it is asked for now; "
+                "evaluate with --save_scores again."
+            )
     run = _Run(
-        spec, out_dir, crf, crf_workers, gallery, trimap, tuple(ignored), instances, shard, about | dict(settings or {}),
-        tuple(warnings), dict(origin or {}),
+        spec, out_dir, crf, crf_workers, gallery, trimap, tuple(ignored), instances, shard, dict(settings or {}) | kept,
+        tuple(warnings), dict(origin or {}), {"network": kept["network"], "whole": whole},
     )  # fmt: skip
-    return run(examples, scores_of, _crf_label_cache(out_dir, crf, about), progress)
+    return run(examples, scores_of, _crf_label_cache(out_dir, crf, kept), progress)
 
 
 def merge(
-    spec, out_dir: str | os.PathLike, *, warnings: Sequence[str] = (), origin: Mapping[str, object] | None = None
-) -> dict:
+    spec, out_dir: str | os.PathLike, *, settings: Mapping[str, object] | None = None, warnings: Sequence[str] = (),
+    origin: Mapping[str, object] | None = None,
+) -> dict:  # fmt: skip
     """The result of a set from its shards in out_dir/shards: the same figures, to the last bit, as of one run, and
     the same pictures in the report.
 
     Args:
-      spec, out_dir, warnings, origin: as `evaluate` takes them.
+      spec, out_dir, warnings, origin: as `evaluate` takes them; the shards' own commands stand before the origin's last.
+      settings: what the shards must have come about with.
 
     Raises:
       UserError: names shards that are missing, overlap or came about with other settings.
@@ -192,6 +207,13 @@ def merge(
     out_dir = pathlib.Path(out_dir)
     parts = load_shards(out_dir)
     about = parts[0].about
+    for name, value in (settings or {}).items():
+        made = about["settings"].get(name)
+        if (made != "none") != value if name == "crf" else made != _plain(value):  # `crf` holds its parameters, or "none"
+            raise UserError(
+                f"--merge: got {name} {_plain(value)}, and the shards in {out_dir} were made with {made}; leave it out, or "
+                "make them again."
+            )
     if about["classes"] != list(spec.class_names):
         raise UserError(f"--merge: the shards in {out_dir} are of other classes than {spec.name}; make them again.")
     tally, seconds = tally_of(spec, parts), sum(part.about["seconds"] for part in parts)
@@ -199,7 +221,11 @@ def merge(
     for part in parts:
         if part.exhibits:
             exhibits.add_state(part.exhibits)
-    return _write_results(out_dir, tally, exhibits, about["settings"], warnings, dict(origin or {}), seconds)
+    origin = dict(origin or {})
+    if "commands" in origin:
+        *before, last = origin["commands"]
+        origin["commands"] = [*before, *(part.about["command"] for part in parts if part.about.get("command")), last]
+    return _write_results(out_dir, tally, exhibits, about["settings"], warnings, origin, seconds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,6 +244,7 @@ class _Run:
     settings: dict
     warnings: tuple[str, ...]
     origin: dict
+    facts: dict  # of a shard: what those of one evaluation share
 
     def __call__(self, examples, scores_of, labels: PictureCache | None, progress: bool) -> dict:
         start, total = time.monotonic(), count_examples(examples)
@@ -243,7 +270,8 @@ class _Run:
             raise UserError(f"data set {self.spec.name} has no pictures to evaluate: look at the split and its list file.")
         settings, seconds = self._settings(), time.monotonic() - start
         if self.shard:
-            about = {"shard": list(self.shard), "settings": settings, "seconds": seconds, "gallery": self.gallery}
+            about = {"shard": list(self.shard), "settings": settings, "seconds": seconds, "gallery": self.gallery} | self.facts
+            about["command"] = self.origin.get("commands", [None])[-1]
             save_part(shard_path(self.out_dir, self.shard), tally, about, exhibits.state())
             return _result(tally, settings, self.warnings, seconds)
         return _write_results(self.out_dir, tally, exhibits, settings, self.warnings, self.origin, seconds)

@@ -28,7 +28,8 @@ class Part:
 
     Attributes:
       path: of the file.
-      about: data set, class names, ignored classes, trimap, shard [i, n], settings, seconds, and of a shard the gallery's size.
+      about: data set, class names, ignored classes, trimap, shard [i, n], settings, seconds, and of a shard the gallery's size,
+        the network's digest, the whole set and the command that made it.
       ids, places: of the pictures, and their numbers in the set.
       stages: "before" and perhaps "after" -> the arrays of `Stage.state`.
       exhibits: of a shard, `Exhibits.state`; else None.
@@ -122,7 +123,7 @@ def load_shards(out_dir: str | os.PathLike) -> list[Part]:
             )
         changed = [
             name
-            for name in ("dataset", "classes", "ignored", "trimap", "settings", "gallery")
+            for name in ("dataset", "classes", "ignored", "trimap", "settings", "gallery", "network", "whole")
             if part.about.get(name) != parts[0].about.get(name)
         ]
         if changed:

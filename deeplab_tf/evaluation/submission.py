@@ -87,7 +87,8 @@ def _encoded(spec, form: Format, samples, found, label_ids: bool) -> Iterator[tu
     colors = color_table(spec.palette)
     for sample, path in tqdm.tqdm(list(zip(samples, found, strict=True)), unit="picture", leave=False, dynamic_ncols=True):
         values = _read(path, sample)
-        classes = class_of[values]
+        classes = class_of[np.minimum(values, len(class_of) - 1)]
+        classes[values >= len(class_of)] = -1
         if classes.min() < 0:
             kind = "label ids" if label_ids else "class ids"
             raise UserError(
@@ -105,7 +106,7 @@ def _encoded(spec, form: Format, samples, found, label_ids: bool) -> Iterator[tu
 def _read(path: pathlib.Path, sample: Sample) -> np.ndarray:
     try:
         with Image.open(path) as file:
-            values = np.array(file)
+            values = np.array(file).astype(np.int64)
         with Image.open(sample.image) as picture:
             size = picture.size
     except (OSError, SyntaxError, ValueError) as error:

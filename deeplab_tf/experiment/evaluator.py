@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import pathlib
 import shlex
@@ -12,6 +13,7 @@ from deeplab_tf.datasets import sources
 from deeplab_tf.datasets.samples import is_records, list_samples
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.evaluation import evaluate as judging
+from deeplab_tf.evaluation.examples import count_examples
 from deeplab_tf.evaluation.instances import instance_reader
 from deeplab_tf.experiment.config import ExperimentConfig
 from deeplab_tf.experiment.label_agreement import spec_for_masks
@@ -40,7 +42,7 @@ def evaluate(
       workdir: folder of the run; None for `config.model.weights`.
       out: a folder of its own for the results; a weights file needs one.
       save_scores: keep the probabilities below it in scores/.
-      cached_scores: run the CRF over the scores of an earlier evaluation, without the network.
+      cached_scores: run the CRF over the scores of an earlier evaluation by the same network and settings, without running it.
       match_names: read the masks by the data's own label table and match its classes with the run's by name.
       shard: (i, n), evaluate every n-th picture from the i-th on; several may run at once.
       merge: make the results of the shards that are there, in the place of evaluating.
@@ -51,17 +53,17 @@ def evaluate(
     """
     split, settings = config.data.eval_split, config.eval
     folder = result_folder(config, workdir, out, overwrite)
-    run = None if cached_scores or (merge and workdir) else load_trained(config, workdir)
+    run = None if merge and workdir else load_trained(config, workdir)
     spec = masks_of(config, load_spec(workdir) if run is None else run.spec, match_names)
     where = (spec, data_dir_of(config), split)
     told = {
         "out_dir": folder,
         "warnings": _contamination(config, split) if workdir else run.warnings,
-        "origin": _origin(config, workdir, out),
+        "origin": _origin(config, workdir, out, "merge" if merge else f"shard={shard[0]}/{shard[1]}" if shard else None),
     }
     if merge:
         with locks.holding(folder, "eval"):
-            return judging.merge(spec, **told)
+            return judging.merge(spec, settings=named_settings(config, workdir), **told)
     shared = told | {
         "crf": crf_of(config),
         "crf_workers": settings.crf_workers,
@@ -77,9 +79,11 @@ def evaluate(
     with alone, sources.errors(*where):
         examples = sources.evaluation(*where, limit=settings.max_images)
         if shard:
+            shared["whole"] = _whole(examples, where)
             examples = examples.shard(shard[1], shard[0] - 1)
         if cached_scores:
-            return judging.evaluate_scores(spec, examples, **shared)
+            how = {name: value for name, value in run.how.items() if name != "memory_limit"}
+            return judging.evaluate_scores(spec, examples, about=judging.scores_about(run.judged, **how), **shared)
         return judging.evaluate(run.judged, spec, examples, save_scores=save_scores, **run.how, **shared)
 
 
@@ -92,12 +96,21 @@ def masks_of(config: ExperimentConfig, spec: DatasetSpec, match_names: bool) -> 
     return spec if is_records(data_dir_of(config)) else spec_for_masks(spec, dataset_of(config), match_names)
 
 
-def _origin(config: ExperimentConfig, workdir: str | os.PathLike | None, out: str | os.PathLike | None) -> dict:
+def _whole(examples, where: tuple) -> dict:
+    """The set that a shard is a part of: its number of pictures and, but of records, a hash of their ids."""
+    ids = [] if is_records(where[1]) else [sample.id for sample in list_samples(*where)]
+    return {"pictures": count_examples(examples), "ids": hashlib.blake2b("\n".join(ids).encode(), digest_size=16).hexdigest()}
+
+
+def _origin(
+    config: ExperimentConfig, workdir: str | os.PathLike | None, out: str | os.PathLike | None, part: str | None
+) -> dict:
     """What makes these figures again, for the report: the run's flags, and those that were given to this evaluation."""
     flags = (load_config(workdir) if workdir else ExperimentConfig()).to_flagfile()
     given = [flag for flag in config.to_flagfile().splitlines() if flag not in flags.splitlines()]
     places = {"workdir": workdir, "out": out}
-    command = ["python -m deeplab_tf.eval", *(f"--{flag}={path}" for flag, path in places.items() if path), *given]
+    command = ["python -m deeplab_tf.eval", *(f"--{flag}={path}" for flag, path in places.items() if path), *given,
+               *([f"--{part}"] if part else [])]  # fmt: skip
     evaluation = " ".join([command[0], *map(shlex.quote, command[1:])])
     if not workdir:
         return {"commands": [evaluation]}

@@ -61,11 +61,17 @@ TABLES: dict[str, tuple[Row, ...]] = {
 }  # fmt: skip
 
 
+# By the first word of an experiment's name.
+_DATASETS = dict.fromkeys(("table1", "table2", "table3", "table4"), "voc2012") | {
+    "table6": "pascal_context", "table7": "pascal_person_part", "table9": "cityscapes",
+}  # fmt: skip
+
+
 def read_results(runs: str | os.PathLike, kept: str | os.PathLike) -> dict[str, dict]:
     """Experiment -> result.json: RUNS/NAME/eval/val/result.json, else KEPT/NAME.json. Results of a few pictures do not count.
 
     Raises:
-      UserError: a file that cannot be read.
+      UserError: a file that cannot be read, or a result of another data set than its row's.
     """
     paths = {path.stem: path for path in sorted(pathlib.Path(kept).glob("*.json"))}
     paths |= {path.parents[2].name: path for path in sorted(pathlib.Path(runs).glob("*/eval/val/result.json"))}
@@ -73,10 +79,17 @@ def read_results(runs: str | os.PathLike, kept: str | os.PathLike) -> dict[str, 
     for name, path in paths.items():
         try:
             result = json.loads(path.read_text(encoding="utf-8"))
-            if result.get("settings", {}).get("max_images") is None:
-                results[name] = {"before": result["mean_iou"], "after": (result["crf"] or {}).get("mean_iou")}
+            whole, dataset = result.get("settings", {}).get("max_images") is None, result["dataset"]
+            values = {"before": result["mean_iou"], "after": (result["crf"] or {}).get("mean_iou")}
+            if not all(value is None or isinstance(value, float | int) for value in values.values()):
+                raise ValueError(f"mean_iou is {values}")
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise UserError(f"{path}: cannot be read as the result of an evaluation ({error!r}); evaluate again.") from error
+        wanted = _DATASETS.get(name.partition("_")[0], dataset)
+        if dataset != wanted:
+            raise UserError(f"{path}: is of {dataset}, expected {wanted} for the row {name}; give that run another name.")
+        if whole:
+            results[name] = values
     return results
 
 

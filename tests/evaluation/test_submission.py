@@ -78,6 +78,8 @@ def test_what_is_wrong_is_named_and_nothing_is_written(predicted, tmp_path, caps
     whole = np.array(Image.open(paths[1]))
     Image.fromarray(np.where(whole == 3, 21, whole).astype(np.uint8)).save(paths[1])
     assert f"{paths[1].name}: holds the id 21" in refused()
+    Image.fromarray(np.where(whole == 3, 300, whole.astype(np.uint16))).save(paths[1])
+    assert f"{paths[1].name}: holds the id 300" in refused()
     Image.fromarray(whole[:-1].astype(np.uint8)).save(paths[1])
     assert f"{paths[1].name}: is " in refused() and "one size" in refused()
     paths[1].write_bytes(b"no picture")

@@ -67,6 +67,44 @@ def test_shards_add_up_to_the_undisturbed_evaluation(make_run, capsys):
     assert "--shard: got '4/3'" in refusal(capsys, f"--workdir={run}", "--shard=4/3")
 
 
+def with_other_weights(run):
+    """The run's only checkpoint holds other numbers under the same name."""
+    (path,) = (run / "checkpoints").glob("*.npz")
+    with np.load(path) as file:
+        arrays = {name: array * 1.1 if array.ndim == 4 else array for name, array in file.items()}
+    np.savez(path, **arrays)
+
+
+def test_shards_of_another_network_set_or_settings_are_not_merged(make_run):
+    run = make_run(pictures=3)
+    parts = {"out": run / "parts"}
+    for number in (1, 2):
+        evaluated(run, **parts, options={"shard": (number, 2)})
+    with pytest.raises(UserError, match="got flip True, and the shards in .* were made with False; leave it out"):
+        evaluated(run, **parts, options={"merge": True}, flip=True)
+    evaluated(run, **parts, options={"merge": True})
+    page = (run / "parts/report.html").read_text()
+    assert "--shard=1/2" in page and "--shard=2/2" in page and "--merge" in page
+    with_other_weights(run)
+    evaluated(run, **parts, options={"shard": (2, 2), "overwrite": True})
+    with pytest.raises(UserError, match="2-of-2.npz and 1-of-2.npz differ in network, expected shards of one evaluation"):
+        evaluated(run, **parts, options={"merge": True, "overwrite": True})
+    evaluated(run, **parts, options={"shard": (1, 2), "overwrite": True}, max_images=2)
+    with pytest.raises(UserError, match="differ in settings, whole"):
+        evaluated(run, **parts, options={"merge": True, "overwrite": True})
+
+
+def test_cached_scores_of_another_network_or_way_are_refused(make_run):
+    run = make_run(pictures=2)
+    made, again = evaluated(run, options={"save_scores": True}), evaluated(run, options={"cached_scores": True})
+    assert same_figures(again | {"settings": None}, made | {"settings": None})
+    with pytest.raises(UserError, match="scores came about with flip False, expected True as it is asked for now"):
+        evaluated(run, options={"cached_scores": True}, flip=True)
+    with_other_weights(run)
+    with pytest.raises(UserError, match="scores came about with network .*; evaluate with --save_scores again"):
+        evaluated(run, options={"cached_scores": True})
+
+
 def test_scales_and_fusion_of_the_evaluation_are_those_of_segment(make_run):
     run = make_run(pictures=2)
     config = load_config(run).replace(crf=False)

@@ -7,14 +7,15 @@ import re
 import pytest
 
 from deeplab_tf import tables as door
+from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.flags import run as run_door
 from deeplab_tf.experiment.paper_tables import BEGIN, END, TABLES, put_into, read_results, tables
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def result(before, after, **settings):
-    return json.dumps({"mean_iou": before, "crf": after and {"mean_iou": after}, "settings": settings})
+def result(before, after, dataset="voc2012", **settings):
+    return json.dumps({"dataset": dataset, "mean_iou": before, "crf": after and {"mean_iou": after}, "settings": settings})
 
 
 def test_every_row_is_an_experiment_with_the_same_figures_in_its_header():
@@ -46,6 +47,16 @@ def test_results_stand_beside_the_papers_and_what_was_not_run_is_blank(tmp_path)
     assert "| 3x3, rate 12 | 62.25 / 67.64 | 61.11 / 66.44 |" in made
     assert "| plain | 68.72 / – | 70.00 / – |" in made and "| ASPP-L | 68.96 / 71.57 |  |" in made
     assert "| `mine` | 40.0 / 50.0 |" in made and "| `camvid` | 59.2 / 63.7 |" in made
+
+
+@pytest.mark.parametrize("text, message", [
+    (result(0.4, 0.5, "folder"), "is of folder, expected voc2012 for the row table1_vgg16_largefov"),
+    (result("0.4", None), "cannot be read as the result of an evaluation"),
+])  # fmt: skip
+def test_a_result_that_is_not_the_rows_is_refused(tmp_path, text, message):
+    (tmp_path / "table1_vgg16_largefov.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_results(tmp_path / "none", tmp_path)
 
 
 def test_a_stale_file_is_told_and_mended(tmp_path, capsys):
