@@ -30,5 +30,5 @@ RUN pip install --no-cache-dir "$(echo /wheels/deeplab_tf-*.whl)[beam]" && rm -r
 
 FROM tensorflow/serving:2.19.1 AS serving
 ARG MODEL=saved_model
-ENV MODEL_NAME=deeplab
+ENV MODEL_NAME=deeplab TF_ENABLE_ONEDNN_OPTS=1 TF_ONEDNN_ASSUME_FROZEN_WEIGHTS=1
 COPY ${MODEL} /models/deeplab/1

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import os
 import pathlib
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from deeplab_tf.errors import UserError
 
@@ -44,13 +45,15 @@ def matmul(dtype: str, size: int = 2048) -> tuple[Callable[[], object], float]:
     return lambda: product().shape, 2e-9 * size**3
 
 
-def peak_megabytes(function: str, *arguments) -> float:
+def peak_megabytes(function: str, *arguments, environment: Mapping[str, str] | None = None) -> float:
     """What `function` ("module:name") adds to its process' peak resident memory, in a process of its own.
 
-    The function returns a run, called once between the two readings; importing its framework is not counted.
+    The function returns a run, called once between the two readings; importing its framework is not counted. What is in
+    `environment` is set there beside ours.
     """
     command = f"from benchmarks.measuring import _child; _child({function!r}, {json.dumps(arguments)!r})"
-    child = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    own = os.environ | dict(environment or {})
+    child = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, env=own)
     if child.returncode:
         raise RuntimeError(f"peak memory of {function}{arguments}: {child.stderr.strip()[-2000:]}")
     return float(child.stdout.split()[-1])
@@ -69,8 +72,9 @@ def _made(function: str, arguments: str) -> Callable[[], object]:
 
 
 @contextlib.contextmanager
-def elsewhere(function: str, *arguments) -> Iterator[Callable[[], None]]:
-    """A run that `function` ("module:name") makes and that runs in a process of its own, which waits between two calls.
+def elsewhere(function: str, *arguments, environment: Mapping[str, str] | None = None) -> Iterator[Callable[[], None]]:
+    """A run that `function` ("module:name") makes and that runs in a process of its own, which waits between two calls; what is
+    in `environment` is set there beside ours.
 
     Two frameworks in one process may take it down: each brings libraries of its own.
 
@@ -81,7 +85,7 @@ def elsewhere(function: str, *arguments) -> Iterator[Callable[[], None]]:
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen([sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                         text=True) as child,
+                         text=True, env=os.environ | dict(environment or {})) as child,
     ):  # fmt: skip
 
         def run() -> None:

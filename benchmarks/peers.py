@@ -92,9 +92,9 @@ def _network(options) -> list[dict]:
             model=models.TWIN, classes=21, width=1.0, weights=None, pictures=None, memory=False, rounds=options.rounds,
             folder=pathlib.Path(folder),
         )  # fmt: skip
-        found = {row.variant: row for row in serving.measure(how, [serving.KERAS, "openvino", "onnx"], "float32", size, 1)
+        found = {row.variant: row for row in serving.measure(how, ["saved_model", "openvino", "onnx"], "float32", size, 1)
                  if not row.crf}  # fmt: skip
-    ours = found.pop(serving.KERAS).p50
+    ours = found.pop("saved_model").p50
     work = f"ResNet-101 ASPP, {size}x{size}, picture in, probabilities out"
     return rows + [_row(work, name, ours, row.p50, row.p50 / ours) for name, row in found.items()]
 

@@ -3,10 +3,11 @@
     python -m deeplab_tf.benchmark serving [--model=resnet101_aspp] [--sizes=321,513] [--batches=1,8] [--folder=DIR]
                                            [--parts=float32,int8] [--pictures=FOLDER]
 
-Keras is the network of the zoo as `segment` runs it; the others are its artefacts, each in a process of its own, all of one
-precision and size in turn in every round. p50 and p95 are of the whole answer: uint8 pictures in, probabilities at full size
-out; `crf` is the same with the dense CRF behind it (one thread, batch 1), memory what an answer adds to its process at its peak
-once the network is loaded. Artefacts and rows are kept in --folder: what is there is not made or measured again.
+Keras is the network of the zoo as `segment` runs it; the others are its artefacts, each in a process of its own (that of the
+SavedModel with the settings of docs/serving.md), all of one precision and size in turn in every round. p50 and p95 are of the
+whole answer: uint8 pictures in, probabilities at full size out; `crf` is the same with the dense CRF behind it (one thread,
+batch 1), memory what an answer adds to its process at its peak once the network is loaded. Artefacts and rows are kept in
+--folder: what is there is not made or measured again.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from deeplab_tf.serving.formats import FORMATS, PRECISIONS
 
 KERAS = "keras"
 _BUILT_IN = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+_SERVED = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": "1"}  # as docs/serving.md has it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,10 +141,14 @@ def measure(options, variants: list[str], precision: str, size: int, batch: int)
         for crf in (False, True) if batch == 1 else (False,):
             cases[variant, crf] = ("benchmarks.serving:runner", variant, place, size, batch, crf)
     seconds = {}
+    environment = {case: _SERVED if case[0] == "saved_model" else None for case in cases}
     with contextlib.ExitStack() as stack:
-        runs = {case: stack.enter_context(elsewhere(*arguments)) for case, arguments in cases.items()}
+        runs = {case: stack.enter_context(elsewhere(*cases[case], environment=environment[case])) for case in cases}
         seconds = in_turn(runs, options.rounds)
-    memory = {case: peak_megabytes(*arguments) if options.memory else None for case, arguments in cases.items()}
+    memory = {
+        case: peak_megabytes(*arguments, environment=environment[case]) if options.memory else None
+        for case, arguments in cases.items()
+    }
     return [
         Row(variant, precision, size, batch, crf, *map(float, np.percentile(times, (50, 95))), memory[variant, crf])
         for (variant, crf), times in seconds.items()

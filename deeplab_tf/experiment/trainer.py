@@ -50,14 +50,23 @@ def train(config: ExperimentConfig, workdir: str | os.PathLike) -> dict:
       {"step", "loss", "interrupted", "checkpoint"}.
 
     Raises:
-      UserError: wrong data, weights, workdir or settings that do not fit together, or a folder that another run writes to.
+      UserError: wrong data, weights, workdir or settings that do not fit together, a folder that another run writes to, or
+        TensorFlow told that weights do not change (docs/serving.md).
     """
+    _refuse_frozen_weights()
     workdir, config = pathlib.Path(workdir), _usable_from_nothing(config)
     _log.info("%s", describe(config))
     devices = open_devices(config.devices.strategy, cpu_devices=config.devices.cpu_devices)
     _require_shares(config.solver, devices)
     with devices.errors(workdir), holding(workdir, "train") if devices.worker == 0 else contextlib.nullcontext():
         return _train(config, workdir, devices)
+
+
+def _refuse_frozen_weights() -> None:
+    """What makes a server faster would make every step see the kernels of the first."""
+    name = "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS"
+    if os.environ.get(name, "0").lower() not in ("", "0", "false"):
+        raise UserError(f"{name} is set to {os.environ[name]}, expected weights that may change in a training; unset it.")
 
 
 def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) -> dict:

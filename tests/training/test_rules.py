@@ -8,7 +8,9 @@ import time
 import numpy as np
 import pytest
 
+from deeplab_tf.errors import UserError
 from deeplab_tf.experiment.config import ExperimentConfig
+from deeplab_tf.experiment.trainer import train
 from tests.training.trainer import NARROW, finish, start
 
 FLAGS = [
@@ -112,6 +114,13 @@ def test_a_narrow_resnet_trains_from_nothing(tmp_path, data_dir):
 def test_one_sentence_for(flags, message, tmp_path, data_dir):
     _, err = finish(start(tmp_path / "run", data_dir, [*FLAGS, *flags]), code=2)
     assert message in last(err) and not (tmp_path / "run").exists()
+
+
+def test_weights_that_tensorflow_takes_for_frozen_are_not_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_ONEDNN_ASSUME_FROZEN_WEIGHTS", "1")
+    with pytest.raises(UserError, match="is set to 1, expected weights that may change in a training; unset it"):
+        train(ExperimentConfig(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_scales_that_need_larger_crops_train(tmp_path, data_dir):
