@@ -22,6 +22,7 @@ from deeplab_tf.inference.segment import segment
 from deeplab_tf.inference.tiles import Tiles
 from deeplab_tf.serving import parity
 from deeplab_tf.serving.about import about
+from deeplab_tf.serving.folded_network import folded_network
 from deeplab_tf.serving.formats import Format, check_format
 from deeplab_tf.serving.plain_network import plain_network
 from deeplab_tf.serving.tiled import TiledPredictor
@@ -90,9 +91,9 @@ def export_model(
     text = about(
         predictor, tiles=tiles, format=format, precision=precision, class_names=class_names, palette=palette, metadata=metadata
     )
-    if format != "saved_model":
-        predictor = Predictor(plain_network(predictor.network), predictor.scales, flip, fusion)
-    elif tiles:
+    twin = folded_network if format == "saved_model" else plain_network
+    predictor = Predictor(twin(predictor.network), predictor.scales, flip, fusion)
+    if tiles:
         predictor = TiledPredictor(predictor, tiles)
     writer = importlib.import_module(f"deeplab_tf.serving.{format}")
     make_folder(path.parent)
