@@ -22,7 +22,7 @@ class MeanIoU(keras.metrics.Metric):
       ignore_label: value of void; None counts every pixel.
 
     Raises:
-      ValueError: sample weights.
+      ValueError: sample weights, or logits of more or fewer channels.
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = 255, name: str = "mean_iou", dtype=None):
@@ -35,6 +35,11 @@ class MeanIoU(keras.metrics.Metric):
         """Adds the pixels of a batch."""
         if sample_weight is not None:
             raise ValueError(f"{self.name}: got sample weights, expected none; give the metric under `metrics`, not weighted.")
+        if logits.shape[-1] not in (None, self.num_classes):
+            raise ValueError(
+                f"{self.name}: got logits of {logits.shape[-1]} channels, expected {self.num_classes}; give the metric the "
+                "network's number of classes."
+            )
         labels = tf.cast(labels[..., 0] if len(labels.shape) == 4 else labels, tf.int64)
         logits = resize_align_corners(tf.cast(logits, tf.float32), tf.unstack(tf.shape(labels)[1:3]))
         valid = labels != (-1 if self.ignore_label is None else self.ignore_label)

@@ -53,6 +53,13 @@ def test_a_label_out_of_range_and_weights_are_refused():
         metric.update_state(np.zeros((1, 9, 9), np.uint8), logits, sample_weight=np.ones(1))
 
 
+@pytest.mark.parametrize("channels", [2, 5])
+def test_logits_of_another_number_of_classes_are_refused(channels):
+    """They would be counted in other classes' cells."""
+    with pytest.raises(ValueError, match=f"got logits of {channels} channels, expected 3"):
+        dl.MeanIoU(3).update_state(np.zeros((1, 9, 9), np.uint8), np.zeros((1, 2, 2, channels), np.float32))
+
+
 def test_void_may_be_counted_or_another_value():
     labels, logits = np.array([[[0, 1], [9, 1]]]), np.eye(2, dtype=np.float32)[None, [[0, 1], [0, 0]]]
     for ignored in (9, None):
