@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from deeplab_tf.layers import resize_align_corners
-from deeplab_tf.training.losses import multi_scale_losses, segmentation_loss, subsample_labels
+from deeplab_tf.training.losses import SegmentationLoss, multi_scale_losses, segmentation_loss, subsample_labels
 from tests.oracles.solver import cross_entropy
 
 RANDOM = np.random.default_rng(3)
@@ -41,6 +41,15 @@ def test_void_has_neither_loss_nor_gradient():
 def test_nothing_but_void_is_zero():
     labels, logits = case()
     assert float(segmentation_loss(np.full_like(labels, 255), logits)) == 0.0
+
+
+@pytest.mark.parametrize("run", [tf.function, lambda eager: eager], ids=["graph", "eager"])
+@pytest.mark.parametrize("loss", [segmentation_loss, SegmentationLoss(ignore_label=None)], ids=["function", "class"])
+def test_without_void_every_position_counts(loss, run):
+    labels, logits = case(void=0)
+    options = {"ignore_label": None} if loss is segmentation_loss else {}
+    got = run(lambda *given: loss(*given, **options))(tf.constant(labels), tf.constant(logits))
+    assert float(got) == pytest.approx(cross_entropy(labels[:, ::8, ::8], logits, ignore_label=None), rel=1e-5)
 
 
 def test_adding_a_constant_to_a_position_changes_nothing():
