@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from deeplab_tf.layers.replicas import over_replicas, replicas
 from deeplab_tf.layers.resize import resize_align_corners
+from deeplab_tf.training.label_map import label_map
 
 IGNORE_LABEL = 255
 
@@ -54,6 +55,9 @@ class SegmentationLoss(keras.losses.Loss):
     Args:
       ignore_label, class_weights: as `segmentation_loss`.
       name, reduction, dtype: as in `keras.losses.Loss`.
+
+    Raises:
+      ValueError: labels of one hot.
     """
 
     def __init__(
@@ -69,7 +73,7 @@ class SegmentationLoss(keras.losses.Loss):
         self.ignore_label, self.class_weights = ignore_label, None if class_weights is None else tuple(class_weights)
 
     def call(self, labels, logits):
-        labels = labels[..., 0] if len(labels.shape) == 4 else labels
+        labels = label_map(labels, self.name)
         losses, positions = _position_losses(labels, logits, self.ignore_label, self.class_weights)
         # Keras divides by the pictures of this replica and by the number of replicas.
         shares = tf.cast(tf.shape(losses)[0] * replicas(), tf.float32) / positions

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from deeplab_tf.layers.resize import resize_align_corners
 from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
+from deeplab_tf.training.label_map import label_map
 
 
 @keras.saving.register_keras_serializable(package="deeplab_tf")
@@ -22,7 +23,7 @@ class MeanIoU(keras.metrics.Metric):
       ignore_label: value of void; None counts every pixel.
 
     Raises:
-      ValueError: sample weights, or logits of more or fewer channels.
+      ValueError: sample weights, labels of one hot, or logits of more or fewer channels.
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = 255, name: str = "mean_iou", dtype=None):
@@ -40,7 +41,7 @@ class MeanIoU(keras.metrics.Metric):
                 f"{self.name}: got logits of {logits.shape[-1]} channels, expected {self.num_classes}; give the metric the "
                 "network's number of classes."
             )
-        labels = tf.cast(labels[..., 0] if len(labels.shape) == 4 else labels, tf.int64)
+        labels = tf.cast(label_map(labels, self.name), tf.int64)
         logits = resize_align_corners(tf.cast(logits, tf.float32), tf.unstack(tf.shape(labels)[1:3]))
         valid = labels != (-1 if self.ignore_label is None else self.ignore_label)
         labels, predicted = (tf.boolean_mask(ids, valid) for ids in (labels, tf.argmax(logits, axis=-1)))

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from deeplab_tf.layers import resize_align_corners
 from deeplab_tf.training.losses import SegmentationLoss, multi_scale_losses, segmentation_loss, subsample_labels
+from deeplab_tf.training.mean_iou import MeanIoU
 from tests.oracles.solver import cross_entropy
 
 RANDOM = np.random.default_rng(3)
@@ -50,6 +51,14 @@ def test_without_void_every_position_counts(loss, run):
     options = {"ignore_label": None} if loss is segmentation_loss else {}
     got = run(lambda *given: loss(*given, **options))(tf.constant(labels), tf.constant(logits))
     assert float(got) == pytest.approx(cross_entropy(labels[:, ::8, ::8], logits, ignore_label=None), rel=1e-5)
+
+
+@pytest.mark.parametrize("judge", [SegmentationLoss(), MeanIoU(5).update_state], ids=["loss", "metric"])
+def test_one_hot_labels_are_refused(judge):
+    """Channel 0 would be taken for ids."""
+    labels, logits = case(void=0)
+    with pytest.raises(ValueError, match=r"got labels of shape \(2, 33, 41, 5\), expected class ids"):
+        judge(np.eye(5, dtype=np.uint8)[labels], logits)
 
 
 def test_adding_a_constant_to_a_position_changes_nothing():
