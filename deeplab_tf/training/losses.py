@@ -40,6 +40,9 @@ def segmentation_loss(
 
     Returns:
       float32 scalar.
+
+    Raises:
+      ValueError: more or fewer weights than classes.
     """
     losses, positions = _position_losses(labels, logits, ignore_label, class_weights, counted_labels)
     return tf.reduce_sum(losses) / positions
@@ -57,7 +60,7 @@ class SegmentationLoss(keras.losses.Loss):
       name, reduction, dtype: as in `keras.losses.Loss`.
 
     Raises:
-      ValueError: labels of one hot.
+      ValueError: labels of one hot, or more or fewer weights than classes.
     """
 
     def __init__(
@@ -87,6 +90,11 @@ class SegmentationLoss(keras.losses.Loss):
 
 def _position_losses(labels, logits, ignore_label, class_weights, counted_labels=None) -> tuple[tf.Tensor, tf.Tensor]:
     """Weighted loss of every position, float32 [batch, h, w], 0 where it is ignored; and the number to divide by."""
+    if class_weights is not None and logits.shape[-1] not in (None, len(class_weights)):
+        raise ValueError(
+            f"class_weights: got {len(class_weights)} for logits of {logits.shape[-1]} classes, expected one a class; give as "
+            "many as the network has classes."
+        )
     size = tf.shape(logits)[1:3]
     counted = _counted(subsample_labels(labels if counted_labels is None else counted_labels, size), ignore_label)
     positions = tf.reduce_sum(tf.cast(counted, tf.float32))

@@ -1,5 +1,7 @@
 """The loss against its NumPy definition, and what must not change it."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -25,6 +27,13 @@ def test_equals_the_definition(class_weights):
     expected = cross_entropy(labels[:, ::8, ::8], logits, class_weights=class_weights)
     got = float(segmentation_loss(labels, logits, class_weights=class_weights))
     assert got == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", [[1] * 9, [1, 2]])
+def test_weights_of_another_number_of_classes_are_refused(weights):
+    for loss in (SegmentationLoss(class_weights=weights), functools.partial(segmentation_loss, class_weights=weights)):
+        with pytest.raises(ValueError, match=f"class_weights: got {len(weights)} for logits of 5 classes"):
+            loss(*case())
 
 
 def test_void_has_neither_loss_nor_gradient():
