@@ -43,17 +43,17 @@ class MeanIoU(keras.metrics.Metric):
             )
         labels = tf.cast(label_map(labels, self.name), tf.int64)
         logits = resize_align_corners(tf.cast(logits, tf.float32), tf.unstack(tf.shape(labels)[1:3]))
-        valid = labels != (-1 if self.ignore_label is None else self.ignore_label)
-        labels, predicted = (tf.boolean_mask(ids, valid) for ids in (labels, tf.argmax(logits, axis=-1)))
-        size = self.num_classes**2
-        with tf.control_dependencies(
-            [
-                tf.debugging.assert_less(
-                    labels, tf.cast(self.num_classes, tf.int64), f"{self.name}: a label is neither a class nor void"
-                )
-            ]
-        ):
-            pairs = tf.cast(labels * self.num_classes + predicted, tf.int32)
+        predicted = tf.argmax(logits, axis=-1)
+        if self.ignore_label is not None:
+            valid = labels != self.ignore_label
+            labels, predicted = tf.boolean_mask(labels, valid), tf.boolean_mask(predicted, valid)
+        size, wrong = self.num_classes**2, f"{self.name}: a label is neither a class nor void"
+        checks = [
+            tf.debugging.assert_non_negative(labels, wrong),
+            tf.debugging.assert_less(labels, tf.cast(self.num_classes, tf.int64), wrong),
+        ]
+        with tf.control_dependencies(checks):
+            pairs = tf.cast(tf.reshape(labels * self.num_classes + predicted, [-1]), tf.int32)
         found = tf.math.bincount(pairs, minlength=size, maxlength=size, dtype=tf.int64)
         self.counts.assign_add(tf.reshape(found, [self.num_classes, self.num_classes]))
 
