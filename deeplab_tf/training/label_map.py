@@ -5,7 +5,7 @@ def label_map(labels, name: str):
     """[batch, H, W] of labels that may have a last axis of 1.
 
     Raises:
-      ValueError: the last axis is known not to be 1, as of labels of one hot; `name` says whose they are.
+      ValueError: the last axis is known not to be 1, as of one-hot labels; `name` says whose they are.
     """
     if len(labels.shape) != 4:
         return labels

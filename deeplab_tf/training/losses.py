@@ -60,7 +60,7 @@ class SegmentationLoss(keras.losses.Loss):
       name, reduction, dtype: as in `keras.losses.Loss`.
 
     Raises:
-      ValueError: labels of one hot, or more or fewer weights than classes.
+      ValueError: one-hot labels, or more or fewer weights than classes.
     """
 
     def __init__(

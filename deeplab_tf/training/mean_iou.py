@@ -23,7 +23,7 @@ class MeanIoU(keras.metrics.Metric):
       ignore_label: value of void; None counts every pixel.
 
     Raises:
-      ValueError: sample weights, labels of one hot, or logits of more or fewer channels.
+      ValueError: sample weights, one-hot labels, or logits of more or fewer channels.
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = 255, name: str = "mean_iou", dtype=None):
