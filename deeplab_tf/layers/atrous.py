@@ -44,14 +44,32 @@ def atrous_conv(
 
     Returns:
       As `x`, with the kernel's output channels.
+
+    Raises:
+      ValueError: a map too small for "valid".
+      InvalidArgumentError: the same, where its size is only known when it comes.
     """
     rates, taps = per_axis(rate, kernel.shape.rank - 2), kernel.shape[:-2]
+    if padding == "valid":
+        x = _large_enough(x, [(size - 1) * rate for size, rate in zip(taps, rates, strict=True)])
     y = _same(x, kernel, rates, resolve_method(method, x.dtype), native_only=method == "native")
     if padding == "same":
         return y
     for axis, pads in enumerate(map(same_padding, taps, rates), start=1):
         y = _cut(y, axis, *pads)
     return y
+
+
+def _large_enough(x: tf.Tensor, lost: Sequence[int]) -> tf.Tensor:
+    """x itself; refused where no whole kernel lies on it, as Keras' convolutions do."""
+    sizes = x.shape[1:-1]
+    wanted = f"expected more than {tuple(lost)} for valid padding; give a larger map or same padding."
+    if any(size is not None and size <= less for size, less in zip(sizes, lost, strict=True)):
+        raise ValueError(f"atrous_conv: got a map of {tuple(sizes)}, {wanted}")
+    if None not in sizes:
+        return x
+    with tf.control_dependencies([tf.debugging.assert_greater(tf.shape(x)[1:-1], list(lost), f"atrous_conv: {wanted}")]):
+        return tf.identity(x)
 
 
 def _cut(y: tf.Tensor, axis: int, before: int, after: int) -> tf.Tensor:
@@ -291,6 +309,7 @@ class AtrousConv1D(_AtrousConv):
 
     Raises:
       ValueError: a size that is not a whole number from 1, an unknown method or padding, or a map too small for "valid".
+      InvalidArgumentError: the latter, where the map's size is only known when it comes.
     """
 
     dims = 1

@@ -54,11 +54,11 @@ class MultiScale(keras.Model):
         return [*own, fused] if return_all else fused
 
     def get_config(self):
-        return {"network": keras.saving.serialize_keras_object(self.network), "scales": self.scales}
+        return super().get_config() | {"network": keras.saving.serialize_keras_object(self.network), "scales": self.scales}
 
     @classmethod
     def from_config(cls, config):
-        return cls(keras.saving.deserialize_keras_object(config["network"]), config["scales"])
+        return cls(**config | {"network": keras.saving.deserialize_keras_object(config["network"])})
 
 
 def scaled_size(size: tf.Tensor, scale: float) -> tf.Tensor:

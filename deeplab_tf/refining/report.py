@@ -12,12 +12,17 @@ _A_POINT = 0.01  # of IoU; what a class may lose without a word
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How many pictures were refined now and by an earlier run, the reason of each that failed, and the tally."""
+    """How many pictures were refined now and by an earlier run, the reason of each that failed, and the tally.
+
+    Of those with an EXIF orientation, how many were `turned` upright now and how many taken `as_stored`.
+    """
 
     refined: int
     there: int
     failed: dict[str, str]
     tally: Tally
+    turned: int = 0
+    as_stored: int = 0
 
     def write(self, path: pathlib.Path) -> None:
         """JSON, the same whether or not the run was stopped in between.
@@ -32,8 +37,13 @@ class Outcome:
             partial.write_text(json.dumps(report, indent=2) + "\n")
 
     def lines(self) -> list[str]:
-        """What to tell: how many, mIoU before and after, and a warning where the CRF did harm."""
+        """What to tell: how many, which were turned, mIoU before and after, and a warning where the CRF did harm."""
         lines = [f"{self.refined} pictures refined" + (f", {self.there} were there" if self.there else "")]
+        if self.turned or self.as_stored:
+            lines.append(
+                f"{self.turned + self.as_stored} pictures have an EXIF orientation: {self.turned} turned upright as predict "
+                f"does, {self.as_stored} taken as stored, whose masks or maps fit those pixels alone"
+            )
         if not self.tally.pictures:
             return lines
         before, after = self.tally.results().values()

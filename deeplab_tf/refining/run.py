@@ -71,8 +71,8 @@ def refine_folder(jobs: list[Job], settings: Settings, threads: int | None = Non
         except _WRONG as error:
             return error
 
-    known = {job.name for job in there}
-    steps = _steps([job for job in jobs if job.name not in known], settings)
+    known, turned = {job.name for job in there}, {}
+    steps = _steps([job for job in jobs if job.name not in known], settings, turned)
     stream = refine_stream(refine, steps, threads, ahead=threads + 1)
     with tqdm.tqdm(total=len(jobs), unit="picture", dynamic_ncols=True) as bar:
         for name, count in itertools.chain(_judge(there, settings), _write(stream, settings)):
@@ -82,14 +82,20 @@ def refine_folder(jobs: list[Job], settings: Settings, threads: int | None = Non
                 tally.add(count)
             bar.update()
     lost = len(failed.keys() - known)
-    return Outcome(len(jobs) - len(there) - lost, len(there), failed, tally)
+    kept = [is_turned for name, is_turned in turned.items() if name not in failed]
+    return Outcome(len(jobs) - len(there) - lost, len(there), failed, tally, kept.count(True), kept.count(False))
 
 
-def _steps(jobs: Iterable[Job], settings: Settings) -> Iterator[tuple]:
-    """(step, picture, what is given) of every window; of a picture that cannot be read its error, as what is given."""
+def _steps(jobs: Iterable[Job], settings: Settings, turned: dict[str, bool]) -> Iterator[tuple]:
+    """(step, picture, what is given) of every window; of a picture that cannot be read its error, as what is given.
+
+    `turned` receives the pictures with an orientation, and whether it is applied.
+    """
     for job in jobs:
         try:
             opened = _open(job, settings)
+            if opened.picture.is_oriented:
+                turned[job.name] = opened.picture.is_turned
             for window in windows(*opened.given.size, settings.side, settings.halo):
                 given = opened.given.window(*window.read)
                 yield _Step(job, opened, window, given), opened.picture.window(*window.read), (opened.given, given)
@@ -101,6 +107,18 @@ def _open(job: Job, settings: Settings) -> _Opened:
     if job.picture is None:
         raise UserError(f"{job.given}: has no picture of its name in --images; put it there or take the file away.")
     picture = Picture(job.picture)
+    try:
+        return _beside(job, picture, settings)
+    except UserError:
+        stored = picture.as_stored()
+        if stored.size != picture.size:  # they may have been drawn on the stored pixels
+            with contextlib.suppress(UserError):
+                return _beside(job, stored, settings)
+        raise
+
+
+def _beside(job: Job, picture: Picture, settings: Settings) -> _Opened:
+    """The picture with what is given and true, which have its size."""
     given = _given(job, picture, settings)
     truth = Mask(job.truth) if job.truth else None
     for other, path in ((given, job.given), (truth, job.truth)):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from deeplab_tf.layers.replicas import over_replicas, replicas
 from deeplab_tf.layers.resize import resize_align_corners
+from deeplab_tf.training.label_map import label_map
 
 IGNORE_LABEL = 255
 
@@ -18,7 +19,7 @@ def segmentation_loss(
     labels: tf.Tensor,
     logits: tf.Tensor,
     *,
-    ignore_label: int = IGNORE_LABEL,
+    ignore_label: int | None = IGNORE_LABEL,
     class_weights: Sequence[float] | None = None,
     counted_labels: tf.Tensor | None = None,
 ) -> tf.Tensor:
@@ -32,13 +33,16 @@ def segmentation_loss(
     Args:
       labels: int [batch, H, W], class ids or `ignore_label`; sub-sampled to the logits by a whole step.
       logits: float [batch, h, w, classes] with `(H - 1) / (h - 1)` a whole number: 321 -> 41 is `label[::8, ::8]`.
-      ignore_label: value of void.
+      ignore_label: value of void; None counts every position.
       class_weights: one factor a class on the loss of its positions; the divisor stays the number of positions.
       counted_labels: the labels whose valid positions are the divisor, where they are known: those of the whole micro-batch on
         a replica that sees a part of it. Otherwise the replicas add up their numbers of positions.
 
     Returns:
       float32 scalar.
+
+    Raises:
+      ValueError: more or fewer weights than classes.
     """
     losses, positions = _position_losses(labels, logits, ignore_label, class_weights, counted_labels)
     return tf.reduce_sum(losses) / positions
@@ -54,6 +58,9 @@ class SegmentationLoss(keras.losses.Loss):
     Args:
       ignore_label, class_weights: as `segmentation_loss`.
       name, reduction, dtype: as in `keras.losses.Loss`.
+
+    Raises:
+      ValueError: one-hot labels, or more or fewer weights than classes.
     """
 
     def __init__(
@@ -69,7 +76,7 @@ class SegmentationLoss(keras.losses.Loss):
         self.ignore_label, self.class_weights = ignore_label, None if class_weights is None else tuple(class_weights)
 
     def call(self, labels, logits):
-        labels = labels[..., 0] if len(labels.shape) == 4 else labels
+        labels = label_map(labels, self.name)
         losses, positions = _position_losses(labels, logits, self.ignore_label, self.class_weights)
         # Keras divides by the pictures of this replica and by the number of replicas.
         shares = tf.cast(tf.shape(losses)[0] * replicas(), tf.float32) / positions
@@ -83,19 +90,30 @@ class SegmentationLoss(keras.losses.Loss):
 
 def _position_losses(labels, logits, ignore_label, class_weights, counted_labels=None) -> tuple[tf.Tensor, tf.Tensor]:
     """Weighted loss of every position, float32 [batch, h, w], 0 where it is ignored; and the number to divide by."""
+    if class_weights is not None and logits.shape[-1] not in (None, len(class_weights)):
+        raise ValueError(
+            f"class_weights: got {len(class_weights)} for logits of {logits.shape[-1]} classes, expected one a class; give as "
+            "many as the network has classes."
+        )
     size = tf.shape(logits)[1:3]
-    counted = subsample_labels(labels if counted_labels is None else counted_labels, size) != ignore_label
+    counted = _counted(subsample_labels(labels if counted_labels is None else counted_labels, size), ignore_label)
     positions = tf.reduce_sum(tf.cast(counted, tf.float32))
     if counted_labels is None:
         positions = over_replicas("SUM", positions)
     labels = tf.cast(subsample_labels(labels, size), tf.int32)
-    valid = labels != ignore_label
+    valid = _counted(labels, ignore_label)
     targets = tf.where(valid, labels, 0)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, tf.cast(logits, tf.float32))
     weights = tf.cast(valid, tf.float32)
     if class_weights is not None:
         weights *= tf.gather(tf.constant(class_weights, tf.float32), targets)
     return tf.ensure_shape(losses * weights, logits.shape[:3]), tf.maximum(positions, 1.0)
+
+
+def _counted(labels, ignore_label) -> tf.Tensor:
+    """Where labels are not void, bool as `labels`."""
+    # A tensor's `!= None` is one True, not one a position.
+    return tf.ones_like(labels, tf.bool) if ignore_label is None else labels != ignore_label
 
 
 def subsample_labels(labels: tf.Tensor, size) -> tf.Tensor:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from deeplab_tf.layers.resize import resize_align_corners
 from deeplab_tf.metrics.confusion_matrix import ConfusionMatrix
+from deeplab_tf.training.label_map import label_map
 
 
 @keras.saving.register_keras_serializable(package="deeplab_tf")
@@ -22,7 +23,7 @@ class MeanIoU(keras.metrics.Metric):
       ignore_label: value of void; None counts every pixel.
 
     Raises:
-      ValueError: sample weights.
+      ValueError: sample weights, one-hot labels, or logits of more or fewer channels.
     """
 
     def __init__(self, num_classes: int, ignore_label: int | None = 255, name: str = "mean_iou", dtype=None):
@@ -35,19 +36,24 @@ class MeanIoU(keras.metrics.Metric):
         """Adds the pixels of a batch."""
         if sample_weight is not None:
             raise ValueError(f"{self.name}: got sample weights, expected none; give the metric under `metrics`, not weighted.")
-        labels = tf.cast(labels[..., 0] if len(labels.shape) == 4 else labels, tf.int64)
+        if logits.shape[-1] not in (None, self.num_classes):
+            raise ValueError(
+                f"{self.name}: got logits of {logits.shape[-1]} channels, expected {self.num_classes}; give the metric the "
+                "network's number of classes."
+            )
+        labels = tf.cast(label_map(labels, self.name), tf.int64)
         logits = resize_align_corners(tf.cast(logits, tf.float32), tf.unstack(tf.shape(labels)[1:3]))
-        valid = labels != (-1 if self.ignore_label is None else self.ignore_label)
-        labels, predicted = (tf.boolean_mask(ids, valid) for ids in (labels, tf.argmax(logits, axis=-1)))
-        size = self.num_classes**2
-        with tf.control_dependencies(
-            [
-                tf.debugging.assert_less(
-                    labels, tf.cast(self.num_classes, tf.int64), f"{self.name}: a label is neither a class nor void"
-                )
-            ]
-        ):
-            pairs = tf.cast(labels * self.num_classes + predicted, tf.int32)
+        predicted = tf.argmax(logits, axis=-1)
+        if self.ignore_label is not None:
+            valid = labels != self.ignore_label
+            labels, predicted = tf.boolean_mask(labels, valid), tf.boolean_mask(predicted, valid)
+        size, wrong = self.num_classes**2, f"{self.name}: a label is neither a class nor void"
+        checks = [
+            tf.debugging.assert_non_negative(labels, wrong),
+            tf.debugging.assert_less(labels, tf.cast(self.num_classes, tf.int64), wrong),
+        ]
+        with tf.control_dependencies(checks):
+            pairs = tf.cast(tf.reshape(labels * self.num_classes + predicted, [-1]), tf.int32)
         found = tf.math.bincount(pairs, minlength=size, maxlength=size, dtype=tf.int64)
         self.counts.assign_add(tf.reshape(found, [self.num_classes, self.num_classes]))
 

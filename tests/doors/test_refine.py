@@ -105,6 +105,31 @@ def test_worn_masks_of_real_pictures_become_better(folders, whole):
     assert matrices[1].mean_iou() > matrices[0].mean_iou()
 
 
+@pytest.mark.parametrize("kind", ["labels", "scores"])
+def test_oriented_pictures_lie_as_their_masks_do(tmp_path, capsys, kind):
+    """a's are upright, b's on the stored pixels; c is not oriented."""
+    for folder in ("images", kind):
+        (tmp_path / folder).mkdir()
+    ids, exif = np.zeros((20, 30), np.uint8), Image.Exif()
+    ids[5:15, 3:14] = 1
+    picture, worn = Image.fromarray(200 * ids), ids.copy()
+    worn[7, 8], exif[0x0112] = 0, 6
+    for name, options in {"a": {"exif": exif}, "b": {"exif": exif}, "c": {}}.items():
+        picture.save(tmp_path / f"images/{name}.png", **options)
+        mask = np.rot90(worn, -1) if name == "a" else worn
+        if kind == "labels":
+            Image.fromarray(np.ascontiguousarray(mask)).save(tmp_path / f"labels/{name}.png")
+        else:
+            np.save(tmp_path / f"scores/{name}.npy", np.where(mask[..., None] == [0, 1], np.float32(0.9), np.float32(0.1)))
+    folders = {name: tmp_path / name for name in ("images", kind, "out")}
+    printed, _, code = call([f"--{name}={folder}" for name, folder in folders.items()], capsys)
+    assert code == 0 and "2 pictures have an EXIF orientation: 1 turned upright as predict does, 1 taken as stored" in printed
+    found = {name: np.asarray(Image.open(tmp_path / f"out/{name}.png")) for name in "abc"}
+    np.testing.assert_array_equal(found["a"], np.rot90(ids, -1))
+    np.testing.assert_array_equal(found["b"], ids)
+    np.testing.assert_array_equal(found["c"], ids)
+
+
 def test_masks_that_are_numbered_otherwise_than_the_true_ones_are_told_of(folders, whole, tmp_path, capsys):
     """As `predict` numbers classes from 0 where the masks hold 0 and 255."""
     assert "numbered alike" not in whole[1]

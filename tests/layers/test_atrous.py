@@ -259,6 +259,18 @@ def test_1d_valid():
         layer.compute_output_shape((2, 4, 3))
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("layer", "size"), [(AtrousConv1D, (4,)), (AtrousConv2D, (9, 4)), (AtrousConv2D, (3, 9))])
+def test_a_map_too_small_for_valid_is_refused(layer, size, method):
+    conv = layer(2, 3, 2, method, padding="valid")
+    traced = tf.function(conv, input_signature=[tf.TensorSpec([None, *(None for _ in size), 3])])
+    assert traced(_random(1, *(5 for _ in size), 3)).shape[1:-1] == (1,) * len(size)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected more than .4,.* for valid padding"):
+        traced(_random(1, *size, 3))
+    with pytest.raises(ValueError, match="got a map of .*, expected more than .4,"):
+        conv(_random(1, *size, 3))
+
+
 def test_regularizers_and_constraints_are_keras_own():
     layer = AtrousConv2D(
         4, 3, 2, kernel_regularizer=keras.regularizers.L2(0.1), bias_regularizer="l1", activity_regularizer="l2",

@@ -71,12 +71,18 @@ def test_runs_at_any_size_inside_a_graph(network):
 
 
 def test_keras_file_round_trip(tmp_path):
-    multi = MultiScale(build_model("resnet50_aspp", 3, width=1 / 16), scales=(0.5, 1.0))
+    multi = MultiScale(build_model("resnet50_aspp", 3, width=1 / 16), scales=(0.5, 1.0), name="mine", trainable=False)
     expected = multi(_picture())
     multi.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.scales == (0.5, 1.0)
+    assert (loaded.scales, loaded.name, loaded.trainable) == ((0.5, 1.0), "mine", False)
     np.testing.assert_array_equal(loaded(_picture()), expected)
+
+
+def test_a_config_of_network_and_scales_alone_is_read(network):
+    """As older files hold."""
+    config = MultiScale(network, (0.5, 1.0)).get_config()
+    assert MultiScale.from_config({name: config[name] for name in ("network", "scales")}).scales == (0.5, 1.0)
 
 
 @pytest.mark.parametrize("scales", [(), (0.5, 0.75), (0.0, 1.0), (-1.0,)])

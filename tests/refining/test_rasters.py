@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from deeplab_tf.errors import UserError
 from deeplab_tf.refining.label_png import LabelPng
@@ -50,6 +50,21 @@ def test_pictures_with_grey_alpha_and_16_bits(tmp_path):
     deep = PIXELS[..., 0].astype(np.uint16) * 257
     found = Picture(saved(tmp_path / "deep.png", deep)).window(*WINDOW)
     np.testing.assert_array_equal(found[..., 1], PIXELS[..., 0][WINDOW])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("name", "is_mapped"), [("a.png", False), ("a.tif", True)])
+def test_an_exif_orientation_is_applied_to_the_window(tmp_path, name, is_mapped, orientation):
+    """Pillow's own transposition is the oracle."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = Picture(saved(tmp_path / name, PIXELS, exif=exif))
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / name)))
+    assert picture.size == expected.shape[:2] and picture.is_oriented == picture.is_turned == (orientation > 1)
+    window = slice(2, 9), slice(3, 10)
+    np.testing.assert_array_equal(picture.window(*window), expected[window])
+    np.testing.assert_array_equal(picture.as_stored().window(*window), PIXELS[window])
+    assert isinstance(picture._source, np.memmap) == is_mapped
 
 
 @pytest.mark.parametrize(

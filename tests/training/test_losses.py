@@ -1,11 +1,14 @@
 """The loss against its NumPy definition, and what must not change it."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from deeplab_tf.layers import resize_align_corners
-from deeplab_tf.training.losses import multi_scale_losses, segmentation_loss, subsample_labels
+from deeplab_tf.training.losses import SegmentationLoss, multi_scale_losses, segmentation_loss, subsample_labels
+from deeplab_tf.training.mean_iou import MeanIoU
 from tests.oracles.solver import cross_entropy
 
 RANDOM = np.random.default_rng(3)
@@ -26,6 +29,13 @@ def test_equals_the_definition(class_weights):
     assert got == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("weights", [[1] * 9, [1, 2]])
+def test_weights_of_another_number_of_classes_are_refused(weights):
+    for loss in (SegmentationLoss(class_weights=weights), functools.partial(segmentation_loss, class_weights=weights)):
+        with pytest.raises(ValueError, match=f"class_weights: got {len(weights)} for logits of 5 classes"):
+            loss(*case())
+
+
 def test_void_has_neither_loss_nor_gradient():
     labels, logits = case(void=0.5)
     logits = tf.Variable(logits)
@@ -41,6 +51,23 @@ def test_void_has_neither_loss_nor_gradient():
 def test_nothing_but_void_is_zero():
     labels, logits = case()
     assert float(segmentation_loss(np.full_like(labels, 255), logits)) == 0.0
+
+
+@pytest.mark.parametrize("run", [tf.function, lambda eager: eager], ids=["graph", "eager"])
+@pytest.mark.parametrize("loss", [segmentation_loss, SegmentationLoss(ignore_label=None)], ids=["function", "class"])
+def test_without_void_every_position_counts(loss, run):
+    labels, logits = case(void=0)
+    options = {"ignore_label": None} if loss is segmentation_loss else {}
+    got = run(lambda *given: loss(*given, **options))(tf.constant(labels), tf.constant(logits))
+    assert float(got) == pytest.approx(cross_entropy(labels[:, ::8, ::8], logits, ignore_label=None), rel=1e-5)
+
+
+@pytest.mark.parametrize("judge", [SegmentationLoss(), MeanIoU(5).update_state], ids=["loss", "metric"])
+def test_one_hot_labels_are_refused(judge):
+    """Channel 0 would be taken for ids."""
+    labels, logits = case(void=0)
+    with pytest.raises(ValueError, match=r"got labels of shape \(2, 33, 41, 5\), expected class ids"):
+        judge(np.eye(5, dtype=np.uint8)[labels], logits)
 
 
 def test_adding_a_constant_to_a_position_changes_nothing():

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import deeplab_tf as dl
 from deeplab_tf.layers import resize_align_corners
@@ -51,6 +52,22 @@ def test_a_label_out_of_range_and_weights_are_refused():
         metric.update_state(np.full((1, 9, 9), 7, np.uint8), logits)
     with pytest.raises(ValueError, match="expected none"):
         metric.update_state(np.zeros((1, 9, 9), np.uint8), logits, sample_weight=np.ones(1))
+
+
+@pytest.mark.parametrize("ignored", [255, None])
+@pytest.mark.parametrize("label", [-1, 3])
+def test_what_is_neither_a_class_nor_void_is_refused_in_graphs_too(ignored, label):
+    metric = dl.MeanIoU(3, ignore_label=ignored)
+    for update in (metric.update_state, tf.function(metric.update_state)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="neither a class nor void"):
+            update(tf.fill([1, 9, 9], label), tf.zeros([1, 2, 2, 3]))
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_logits_of_another_number_of_classes_are_refused(channels):
+    """They would be counted in other classes' cells."""
+    with pytest.raises(ValueError, match=f"got logits of {channels} channels, expected 3"):
+        dl.MeanIoU(3).update_state(np.zeros((1, 9, 9), np.uint8), np.zeros((1, 2, 2, channels), np.float32))
 
 
 def test_void_may_be_counted_or_another_value():
