@@ -136,8 +136,11 @@ def read_upright(path: str | os.PathLike) -> np.ndarray:
     """
     try:
         with Image.open(path) as picture:
+            as_stored = picture.format in ("JPEG", "MPO", "PNG")
+            if not as_stored:
+                picture.load()  # turns a TIFF by itself, and then takes its orientation away
             orientation = picture.getexif().get(_ORIENTATION, 1)
-            pixels = read_image(path) if picture.format in ("JPEG", "MPO", "PNG") else _decoded(picture)
+            pixels = read_image(path) if as_stored else _decoded(picture)
     except UserError:
         raise
     except FileNotFoundError as error:

@@ -100,7 +100,8 @@ def claim_folder(
             folder refuses.
     """
     sources = {name: str(folder.resolve()) for name, folder in folders.items() if name != "truth"}  # changes no result
-    wanted = json.loads(json.dumps({**sources, **dataclasses.asdict(settings)}))
+    # The orientation: folders of before 0.2 were made from pictures as stored, and must not be gone on with.
+    wanted = json.loads(json.dumps({**sources, "orientation": "upright", **dataclasses.asdict(settings)}))
     marker = out / MARKER
     foreign = [job.result for job in jobs if job.result.exists()] if not overwrite and not marker.exists() else []
     if foreign:
