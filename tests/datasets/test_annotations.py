@@ -233,6 +233,32 @@ def test_the_door_tells_of_everything_that_it_leaves_out(tmp_path):
     assert len((tmp_path / "out/val.txt").read_text().splitlines()) == 2
 
 
+def test_a_folder_holds_the_last_run_and_what_others_put_there(tmp_path):
+    for split in ("train", "val"):
+        exports.labelme(tmp_path / "export" / split)
+    out = tmp_path / "out"
+    prepare("labelme", tmp_path / "export", out)
+    (out / "mine.txt").write_text("train/a\n")
+    Image.new("L", (3, 3)).save(out / "masks/train/mine.png")
+    (tmp_path / "export/train/b.json").write_text('{"shapes": ')
+    wrong = json.loads((tmp_path / "export/val/a.json").read_text())
+    wrong["shapes"][0] |= {"label": "ant", "points": [[0, 0], [1e9, 0], [0, 9]]}  # a class that shifts the others
+    (tmp_path / "export/val/a.json").write_text(json.dumps(wrong))
+    (tmp_path / "export/val/b.json").unlink()
+    outcome = prepare("labelme", tmp_path / "export", out)
+    assert outcome.counts == {"train": 1} and len(outcome.left_out) == 2 and outcome.classes[1] == "ant"
+    found = sorted(str(path.relative_to(out)) for path in out.rglob("*"))
+    assert found == ["labels.txt", "made_from.json", "masks", "masks/train", "masks/train/a.png", "masks/train/mine.png",
+                     "mine.txt", "train.txt"]  # fmt: skip
+    np.testing.assert_array_equal(*names_in(out, "train").values(), exports.expected())
+    for written, told in (({}, "does not say which files were written"), ({"written": ["../x"]}, "files outside")):
+        note = json.loads((out / "made_from.json").read_text())
+        note.pop("written", None)
+        (out / "made_from.json").write_text(json.dumps(note | written))
+        with pytest.raises(UserError, match=told):
+            prepare("labelme", tmp_path / "export", out)
+
+
 def test_wrong_calls(tmp_path):
     exports.label_studio(tmp_path / "export")
     (tmp_path / "empty").mkdir()

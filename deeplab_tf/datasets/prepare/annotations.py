@@ -89,8 +89,8 @@ def prepare_annotations(
 ) -> Outcome:
     """Writes out/masks/NAME.png, out/SPLIT.txt and out/labels.txt, the data set "folder", from what a tool exports.
 
-    Masks that are there are painted anew: annotations change. A file, picture or shape that cannot be read is left out and
-    told of; a picture with a wrong shape is left out as a whole.
+    What an earlier run wrote there is removed and all is made anew: annotations change, and with them the ids. A file, picture
+    or shape that cannot be read is left out and told of; a picture with a wrong shape is left out as a whole.
 
     Args:
       tool: one of `TOOLS`.
@@ -118,13 +118,15 @@ def prepare_annotations(
     names = TOOLS[tool].order(dict.fromkeys(name for job in jobs for name in job.picture.classes))
     classes = class_names.from_file(labels, unlabelled) if labels else class_names.from_names(names, unlabelled)
     inputs = sorted(os.path.realpath(source) for source in sources)
-    origin.claim_inputs(out, tool, inputs, holds=next((out / "masks").glob("*"), None) is not None)
+    origin.start_anew(out, tool, inputs, [_mask(job) for job in jobs])
+    _write(out / "labels.txt", classes.text)  # before the masks, whose ids it gives, should the run be stopped
     painted = _paint(jobs, out, classes, overlaps, workers)
     left_out += [(job.image, reason) for job, one in zip(jobs, painted, strict=True) for reason in one.left_out]
     made = [(job, one) for job, one in zip(jobs, painted, strict=True) if one.pixels]
+    origin.remove(out, [_mask(job) for job, one in zip(jobs, painted, strict=True) if not one.pixels])  # their folders
     if not made:
         raise UserError(f"No picture could be made a mask of, for {left_out[0][0]}: {left_out[0][1]}.")
-    counts = _write_lists([job for job, _ in made], out, classes.text)
+    counts = _write_lists([job for job, _ in made], out)
     overlapping = [one.overlapping for _, one in made if one.overlapping]
     return Outcome(counts, tuple(label.name for label in classes.spec.labels), sum(one.pixels for _, one in made),
                    (len(overlapping), sum(overlapping)), tuple(left_out))  # fmt: skip
@@ -185,23 +187,28 @@ def _split(*said: str) -> str:
 
 
 def _paint(jobs: Sequence[_Job], out: pathlib.Path, classes, overlaps: str, workers: int | None) -> list[Painted]:
-    for folder in {_mask(out, job).parent for job in jobs}:
+    for folder in {(out / _mask(job)).parent for job in jobs}:
         make_folder(folder)
     palette = mask_colors(classes.spec).tobytes()
-    calls = [(job.picture, job.image, str(_mask(out, job)), classes, overlaps, palette) for job in jobs]
+    calls = [(job.picture, job.image, str(out / _mask(job)), classes, overlaps, palette) for job in jobs]
     return processes.run(write_mask, calls, workers, unit="mask")
 
 
-def _write_lists(jobs: Sequence[_Job], out: pathlib.Path, labels: str) -> dict[str, int]:
+def _write_lists(jobs: Sequence[_Job], out: pathlib.Path) -> dict[str, int]:
     lines = defaultdict(list)
     for job in sorted(jobs, key=lambda job: job.name):
-        lines[job.split].append(f"{job.image}\t{os.path.abspath(_mask(out, job))}\n")
-    contents = {"labels": labels} | {split: "".join(lines[split]) for split in sorted(lines)}
-    for name, text in contents.items():
-        with replacing(out / f"{name}.txt") as partial:
-            partial.write_text(text, encoding="utf-8")
+        lines[job.split].append(f"{job.image}\t{os.path.abspath(out / _mask(job))}\n")
+    origin.note_written(out, [_mask(job) for job in jobs] + [f"{split}.txt" for split in lines])
+    for split in sorted(lines):
+        _write(out / f"{split}.txt", "".join(lines[split]))
     return {split: len(lines[split]) for split in sorted(lines)}
 
 
-def _mask(out: pathlib.Path, job: _Job) -> pathlib.Path:
-    return out / "masks" / f"{job.name}.png"
+def _write(path: pathlib.Path, text: str) -> None:
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _mask(job: _Job) -> str:
+    """Its path below the folder of results."""
+    return f"masks/{job.name}.png"
