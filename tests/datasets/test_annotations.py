@@ -330,6 +330,51 @@ def test_pictures_are_found_by_as_much_of_their_path_as_agrees(tmp_path):
     assert named.left_out == () and named.counts == {"train": 2}  # of a file that is named, whatever lies beside it
 
 
+def coco_of(folder, names, pictures):
+    """A COCO file that names its pictures so, each with a shape of a class of its own, and these pictures."""
+    for picture in pictures:
+        exports.save_picture(folder / picture)
+    tall, wide = exports.HEIGHT, exports.WIDTH
+    shape = {"bbox": [], "iscrowd": 0, "segmentation": [[0, 0, wide, 0, wide, tall, 0, tall]]}
+    (folder / "annotations").mkdir()
+    (folder / "annotations" / "instances.json").write_text(json.dumps({
+        "images": [{"id": k, "file_name": name, "height": tall, "width": wide} for k, name in enumerate(names)],
+        "categories": [{"id": k, "name": f"of {name}"} for k, name in enumerate(names)],
+        "annotations": [{"id": k, "image_id": k, "category_id": k} | shape for k in range(len(names))],
+    }))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "pictures", "taken", "told"),
+    [
+        (["seq2/1.png", "seq1/1.png"], ["seq1/1.png"], {"seq1/1": "seq1/1.png"}, "seq2/1.png: there is no such"),
+        (["seq2/1.png", "seq1/1.png"], ["deep/seq1/1.png"], {"deep/seq1/1": "seq1/1.png"}, "seq2/1.png: there is no such"),
+        (["1.png", "seq1/1.png"], ["seq1/1.png"], {"seq1/1": "seq1/1.png"}, "1.png: its mask would be called as that of"),
+        (["1.png"], ["1.png", "seq1/1.png"], {"1": "1.png"}, None),
+        (["/data/alice/imgs/1.png", "/data/alice/imgs/2.png"], ["images/1.png", "images/2.png"],
+         {"images/1": "/data/alice/imgs/1.png", "images/2": "/data/alice/imgs/2.png"}, None),
+    ],
+)  # fmt: skip
+def test_no_shapes_go_to_a_namesake(tmp_path, names, pictures, taken, told):
+    coco_of(tmp_path / "export", names, pictures)
+    outcome = prepare("coco_json", tmp_path / "export", tmp_path / "out")
+    assert [told in reason for _, reason in outcome.left_out] == [True] * (told is not None)
+    labels = get_dataset("folder", tmp_path / "out").class_names
+    masks = {path.relative_to(tmp_path / "out/masks").with_suffix("").as_posix(): labels[np.asarray(Image.open(path))[3, 3]]
+             for path in (tmp_path / "out").rglob("*.png")}  # fmt: skip
+    assert masks == {name: f"of {meant}" for name, meant in taken.items()}
+
+
+def test_a_renamed_picture_is_not_sought_under_its_old_name_elsewhere(tmp_path):
+    folder = tmp_path / "export"
+    exports.labelme(folder, ["new"])
+    contents = json.loads((folder / "new.json").read_text())
+    (folder / "new.json").write_text(json.dumps(contents | {"imagePath": "old.jpg"}))
+    exports.save_picture(folder / "sub/old.jpg")
+    prepare("labelme", folder, tmp_path / "out")
+    assert list(names_in(tmp_path / "out")) == [str(folder / "new.jpg")]
+
+
 def test_splits_are_what_the_export_says():
     for said, split in (
         (("", "x/annotations/instances_Train2017.json", "val/a"), "train"),

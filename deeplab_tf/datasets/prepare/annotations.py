@@ -134,32 +134,47 @@ def prepare_annotations(
 
 def _jobs(tool: Tool, sources: Sequence[pathlib.Path], out: pathlib.Path, left_out: list[tuple[str, str]]) -> list[_Job]:
     """Every picture of every annotation file, found; what is not goes to `left_out`."""
-    index = PictureIndex([source for source in sources if source.is_dir()], out)
-    jobs, taken = [], {}
-    for path, below in tqdm.tqdm(_annotation_files(tool, sources, out), unit="file", desc="annotations", disable=None):
+    pictures = _pictures(tool, sources, out, left_out)
+    named = [name for _, _, picture in pictures for name in picture.names]
+    index = PictureIndex([source for source in sources if source.is_dir()], out, named)
+    found = []
+    for place, (path, _, picture) in enumerate(pictures):
         try:
-            pictures = tool.read(path)
-        except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
-            left_out.append((str(path), f"cannot be read ({type(error).__name__}: {error})"))
+            image, agreement = index.find(picture.names, path.parent)
+        except ValueError as error:
+            left_out.append((str(path), f"picture {picture.names[0]}: {error}"))
+        else:
+            found.append((-agreement, place, image))
+    jobs, taken = {}, {}
+    for _, place, image in sorted(found):  # of two that mean a picture, the one that names it best, else the first
+        path, below, picture = pictures[place]
+        name = index.name(image)
+        if name in taken:
+            reason = f"its mask would be called as that of {taken[name]}, which is taken"
+            left_out.append((str(path), f"picture {picture.names[0]}: {reason}"))
             continue
-        for picture in pictures:
-            try:
-                image = index.find(picture.names, path.parent)
-                name = index.name(image)
-                if name in taken:
-                    raise ValueError(f"its mask would be called as that of {taken[name]}, the first is taken")
-            except ValueError as error:
-                left_out.append((str(path), f"picture {picture.names[0]}: {error}"))
-                continue
-            taken[name] = f"{image} in {path.name}"
-            jobs.append(_Job(picture, str(image), name, _split(picture.subset, below, index.place(image))))
+        taken[name] = f"{image} in {path.name}"
+        jobs[place] = _Job(picture, str(image), name, _split(picture.subset, below, index.place(image)))
     if not jobs:
         why = f", for {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
         raise UserError(
             f"--source={','.join(map(str, sources))}: no {tool.ending} file there gives an annotated picture{why}; "
             "name the folders of the export and of its pictures."
         )
-    return jobs
+    return [jobs[place] for place in sorted(jobs)]
+
+
+def _pictures(
+    tool: Tool, sources: Sequence[pathlib.Path], out: pathlib.Path, left_out: list[tuple[str, str]]
+) -> list[tuple[pathlib.Path, str, Picture]]:
+    """The pictures of every annotation file with the file, and how it is called from the folder of the source on."""
+    pictures = []
+    for path, below in tqdm.tqdm(_annotation_files(tool, sources, out), unit="file", desc="annotations", disable=None):
+        try:
+            pictures += [(path, below, picture) for picture in tool.read(path)]
+        except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
+            left_out.append((str(path), f"cannot be read ({type(error).__name__}: {error})"))
+    return pictures
 
 
 def _annotation_files(tool: Tool, sources: Sequence[pathlib.Path], out: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
