@@ -64,6 +64,25 @@ def test_what_is_unlabelled_may_be_void_and_classes_may_be_named(tmp_path):
         assert Image.open(mask).convert("RGB").getpixel((3, 3)) == (1, 2, 3)
 
 
+def test_blanks_round_a_name_make_no_other_class(tmp_path):
+    exports.labelme(tmp_path / "export")
+    names = {"cat": [" cat", "c at"], "dog": ["traffic\nlight", " traffic  light "], "tree": ["void ", "\u2028Void"]}
+    for place, path in enumerate(sorted((tmp_path / "export").glob("*.json"))):
+        contents = json.loads(path.read_text())
+        for shape in contents["shapes"]:
+            shape["label"] = names[shape["label"]][place]
+        contents["shapes"].append({"label": " ", "points": [[0, 0], [9, 0], [0, 9]]})
+        path.write_text(json.dumps(contents))
+    outcome = prepare("labelme", tmp_path / "export", tmp_path / "out")
+    assert outcome.classes == ("background", "c at", "cat", "traffic light")
+    assert [reason for _, reason in outcome.left_out] == ["1 shapes left out without a class"] * 2
+    for mask, cat in zip(names_in(tmp_path / "out").values(), ("cat", "c at"), strict=True):
+        meant = {"background": "background", "cat": cat, "dog": "traffic light", "tree": "void"}
+        np.testing.assert_array_equal(mask, np.vectorize(meant.get)(exports.expected()))
+    (tmp_path / "labels.txt").write_text("3: background\n5: traffic  light\n7: cat\n")
+    assert from_file(tmp_path / "labels.txt", "background").value("traffic light") == 5
+
+
 def test_overlaps_by_definition():
     random = np.random.default_rng(1)
     drawn = [(value, Shape("", "", functools.partial(np.less, random.random((9, 14)), 0.1 + 0.07 * k), layer))

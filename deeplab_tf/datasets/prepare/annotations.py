@@ -115,7 +115,7 @@ def prepare_annotations(
     check_writable(out)
     left_out: list[tuple[str, str]] = []
     jobs = _jobs(TOOLS[tool], sources, out, left_out)
-    names = TOOLS[tool].order(dict.fromkeys(name for job in jobs for name in job.picture.classes))
+    names = TOOLS[tool].order(dict.fromkeys(class_names.plain(name) for job in jobs for name in job.picture.classes))
     classes = class_names.from_file(labels, unlabelled) if labels else class_names.from_names(names, unlabelled)
     inputs = sorted(os.path.realpath(source) for source in sources)
     origin.start_anew(out, tool, inputs, [_mask(job) for job in jobs])
