@@ -16,6 +16,7 @@ from deeplab_tf.refining.pickled_arrays import read_npy
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".ppm", ".npy")
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".pgm", ".npy")
 _MASK_MODES = ("1", "L", "P", "I;16")
+_STEPS = {"L;2": 85, "L;4": 17}  # Pillow spreads grey of 2 and 4 bits over 0..255; an id is the number before that
 _PICTURE_MODES = (*_MASK_MODES, "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
@@ -100,13 +101,14 @@ def _open(path, what: str, fits) -> np.ndarray | Image.Image:
         mapped = _mapped(image, path)
         if mapped is not None and fits(mapped.shape) and (what == "a picture" or image.mode == "L"):
             return mapped
+        step = _STEPS.get(image.tile[0][3], 1) if image.tile and what == "a mask" else 1
         image.load()
     except FileNotFoundError as error:
         raise UserError(f"{path}: is not there, expected {what}; correct the path.") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: cannot be read as {what} ({reason}); save it again as PNG.") from error
-    return image
+    return image.point(lambda value: value // step) if step > 1 else image
 
 
 def _mapped(image: Image.Image, path) -> np.ndarray | None:
