@@ -2,8 +2,10 @@
 
 import os
 import pathlib
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -75,3 +77,23 @@ def picture():
         return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
 
     return make
+
+
+@pytest.fixture
+def few_bits():
+    """Writes ids, uint8 [height, width], as a grey PNG of 1, 2 or 4 bits a pixel, which Pillow does not write."""
+
+    def write(path, ids, bits):
+        packed = np.packbits(np.unpackbits(ids[..., None], axis=-1)[..., -bits:].reshape(len(ids), -1), axis=1)
+        rows = b"".join(b"\0" + row.tobytes() for row in packed)
+        parts = (
+            (b"IHDR", struct.pack(">IIBBBBB", *ids.shape[::-1], bits, 0, 0, 0, 0)),
+            (b"IDAT", zlib.compress(rows)),
+            (b"IEND", b""),
+        )
+        chunks = (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+        )
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+    return write

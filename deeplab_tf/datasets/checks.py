@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -14,7 +14,7 @@ import tqdm
 from deeplab_tf.datasets import foresight, sequences, statistics
 from deeplab_tf.datasets.mapping import proposal, propose_mapping
 from deeplab_tf.datasets.sample_check import Checked, Finding, check_sample, hex_color
-from deeplab_tf.datasets.samples import find_samples, masks_without_pictures
+from deeplab_tf.datasets.samples import Sample, find_samples, masks_without_pictures
 from deeplab_tf.datasets.specs import DatasetSpec
 
 _MOST_COLORS = 20  # that a finding lists
@@ -72,7 +72,9 @@ def check_data(
     checked = {split: [next(left) for _ in members] for split, members in listed.items()}
     mapping = propose_mapping(spec, everything)
     findings = [finding for one in everything for finding in one.findings]
-    findings += duplicate_ids(checked) + near_duplicates(checked) + unused_classes(spec, everything, data_dir)
+    findings += (
+        duplicate_ids(checked) + shared_masks(samples) + near_duplicates(checked) + unused_classes(spec, everything, data_dir)
+    )
     findings += unnamed_colors(spec, everything, data_dir)
     lonely = (mask for split in splits for mask in masks_without_pictures(spec, data_dir, split))
     findings += [Finding(mask, "a mask without a picture of that name; it is not used") for mask in lonely]
@@ -90,6 +92,17 @@ def duplicate_ids(checked: dict[str, list[Checked]]) -> list[Finding]:
             if counts.pop(one.sample.id, 1) > 1:
                 findings.append(Finding(one.sample.image, f"id {one.sample.id!r} stands more than once in split {split!r}"))
     return findings
+
+
+def shared_masks(samples: Iterable[Sample]) -> list[Finding]:
+    """Masks that are those of several pictures, in one split or in two."""
+    pictures = defaultdict(dict)
+    for sample in samples:
+        if sample.label is not None:
+            pictures[os.path.abspath(sample.label)].setdefault(os.path.realpath(sample.image), sample.image)
+    several = {mask: list(images.values()) for mask, images in pictures.items() if len(images) > 1}
+    text = "is the mask of {:,} pictures, {} and {} among them; give each its own, in the list beside the picture"
+    return [Finding(mask, text.format(len(images), *images[:2])) for mask, images in several.items()]
 
 
 def near_duplicates(checked: dict[str, list[Checked]]) -> list[Finding]:

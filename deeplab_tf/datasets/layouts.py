@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from deeplab_tf.datasets.lists import IMAGE_SUFFIXES, Finder, composed, is_picture_name, path_of, read_list, relative_ids
@@ -63,7 +65,7 @@ def _from_list(root: pathlib.Path, list_file: pathlib.Path, images: str, masks: 
     if masks is None:
         return [Sample(*row, None) for row in zip(ids, pictures, strict=True)]
     beside = [below or name for below, name in zip(relative_ids(pictures, [root / images]), ids, strict=True)]
-    once = Counter(map(os.path.basename, ids))
+    once, others = Counter(map(os.path.basename, ids)), _Namesakes(root, list_file, images, finder)
     samples = []
     for entry, image, name, below in zip(entries, pictures, ids, beside, strict=True):
         if len(entry) > 1:
@@ -71,10 +73,39 @@ def _from_list(root: pathlib.Path, list_file: pathlib.Path, images: str, masks: 
         else:
             flat = [os.path.basename(name)] if once[os.path.basename(name)] == 1 else []
             tries = [below, name, f"{split}/{name}", *flat]  # a mask lies as deep as its picture, or in `masks` itself
-            found = (finder.with_any_ending(root / masks / one) for one in tries)
-            mask = next(filter(None, found), str(root / masks / f"{below}.png"))
+            found = ((one, finder.with_any_ending(root / masks / one)) for one in tries)
+            fit = (path for one, path in found if path and (one == below or not others.mean(one, image)))
+            mask = next(fit, str(root / masks / f"{below}.png"))
         samples.append(Sample(name, image, mask))
     return samples
+
+
+class _Namesakes:
+    """Pictures in the folder of pictures and in the lists beside a list; looked for only where a mask may be of several."""
+
+    def __init__(self, root: pathlib.Path, list_file: pathlib.Path, images: str, finder: Finder):
+        self._root, self._list, self._images, self._finder = root, list_file, images, finder
+
+    def mean(self, name: str, image: str) -> bool:
+        """Whether `name`, meant as the end of the path of `image`, is that of another picture as well."""
+        alike = [path for path in self._by_name[os.path.basename(name)] if _stem(path).endswith(f"/{name}")]
+        return any(_stem(os.path.realpath(path)) != _stem(os.path.realpath(image)) for path in alike)
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, set[str]]:
+        found = [os.path.join(self._root, self._images, name) for name in walk(self._root / self._images)]
+        for path in sorted({*self._list.parent.glob("*.txt")} - {self._list, self._root / "labels.txt"}):
+            with contextlib.suppress(UserError):  # no list
+                named = [path_of(self._finder, self._root, self._images, path.stem, entry[0]) for entry in read_list(path)]
+                found += filter(os.path.isfile, named)
+        paths = defaultdict(set)
+        for path in found:
+            paths[os.path.basename(_stem(path))].add(path)
+        return paths
+
+
+def _stem(path: str) -> str:
+    return composed(os.path.splitext(os.path.abspath(path))[0])
 
 
 def _ids(root: pathlib.Path, images: pathlib.Path, split: str, pictures: list[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Mask files to arrays of train ids: ONE reader, the same TensorFlow ops in tf.data and outside.
 
-PNG only. Palette files give their indices, grey files of 8 or 16 bits their values, colour files are looked up in the
-data set's colours; all then go through the label table to train ids. `*TrainIds.png` already hold train ids. Alpha is not
+PNG only. Palette files give their indices, grey files of 1 to 16 bits the values they store, colour files are looked up in
+the data set's colours; all then go through the label table to train ids. `*TrainIds.png` already hold train ids. Alpha is not
 read.
 """
 

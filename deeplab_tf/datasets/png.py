@@ -40,21 +40,19 @@ def has_clear_colors(data: tf.Tensor) -> tf.Tensor:
 
 def decode_values(data: tf.Tensor) -> tf.Tensor:
     """int32 [height, width]: grey values of a grey PNG, indices of a palette PNG."""
-    head = header(data)
-    depth = head[DEPTH]
+    depth = header(data)[DEPTH]
     values = tf.cond(
         depth == 16,
         lambda: tf.cast(tf.io.decode_png(data, channels=1, dtype=tf.uint16)[..., 0], tf.int32),
         lambda: tf.cast(decode_bytes(data), tf.int32),
     )
-    # The decoder spreads 1, 2 and 4 bits over 0..255; an index is the number before that.
+    # The decoder spreads 1, 2 and 4 bits over 0..255; what is stored is the number before that.
     step = 255 // (tf.bitwise.left_shift(1, tf.minimum(depth, 8)) - 1)
-    spread = (head[COLOR_TYPE] == PALETTE) & (depth < 8)
-    return tf.cond(spread, lambda: values // step, lambda: values)
+    return tf.cond(depth < 8, lambda: values // step, lambda: values)
 
 
 def decode_bytes(data: tf.Tensor) -> tf.Tensor:
-    """uint8 [height, width] of a grey or palette PNG, as the decoder gives them."""
+    """uint8 [height, width] of a grey or palette PNG, as the decoder gives them: below 8 bits not what is stored."""
     is_palette = header(data)[COLOR_TYPE] == PALETTE
     data = tf.cond(is_palette, lambda: _palette_to_grey(data), lambda: data)
     return tf.io.decode_png(data, channels=1)[..., 0]

@@ -157,7 +157,8 @@ def folder_spec(labels_file: str | pathlib.Path) -> DatasetSpec:
         128: void
 
     Raises:
-      UserError: the file is missing, empty, names an id or a class twice, or a line cannot be read.
+      UserError: the file is missing, empty, names an id or a class twice, gives two classes one colour (which a class without
+        one has by its place), or a line cannot be read.
     """
     path = pathlib.Path(labels_file)
     if not path.parent.is_dir():
@@ -172,9 +173,13 @@ def folder_spec(labels_file: str | pathlib.Path) -> DatasetSpec:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is no text in UTF-8, expected one class name a line; save it as text.") from error
     labels: list[Label] = []
+    of_color: dict[tuple[int, int, int], Label] = {}
     for number, line in enumerate(lines, start=1):
         if line.strip() and not line.lstrip().startswith("#"):
-            labels.append(_parse_label(line.strip(), labels, f"{path}:{number}"))
+            label = _parse_label(line.strip(), labels, f"{path}:{number}")
+            labels.append(label)
+            if label.train_id != VOID or "#" in line:  # the colour that void has by its place means nothing
+                _require_own_color(label, of_color, f"{path}:{number}: got {line.strip()!r}")
     classes = sum(label.train_id != VOID for label in labels)
     if not 2 <= classes <= MAX_CLASSES:
         raise UserError(f"{path}: got {classes} classes, expected 2 to {MAX_CLASSES}, one name a line.")
@@ -184,6 +189,15 @@ def folder_spec(labels_file: str | pathlib.Path) -> DatasetSpec:
 def relative_to(path: pathlib.Path) -> str:
     """For messages: where a relative path was looked for; nothing where it is absolute."""
     return "" if path.is_absolute() else f" in the current folder {pathlib.Path.cwd()}"
+
+
+def _require_own_color(label: Label, of_color: dict[tuple[int, int, int], Label], got: str) -> None:
+    other = of_color.setdefault(label.color, label)
+    if other.train_id != label.train_id:
+        raise UserError(
+            f"{got}, but its colour #{bytes(label.color).hex()} is already that of {other.name!r}; write a #rrggbb of its own "
+            "behind each."
+        )
 
 
 def _parse_label(text: str, before: list[Label], where: str) -> Label:

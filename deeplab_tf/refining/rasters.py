@@ -28,6 +28,7 @@ _UPRIGHT = {  # EXIF orientation -> steps through the stored rows and columns, a
     8: (1, -1, True),
 }
 _MASK_MODES = ("1", "L", "P", "I;16")
+_STEPS = {"L;2": 85, "L;4": 17}  # Pillow spreads grey of 2 and 4 bits over 0..255; an id is the number before that
 _PICTURE_MODES = (*_MASK_MODES, "LA", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
@@ -146,8 +147,10 @@ def _open(path, what: str, fits) -> tuple[np.ndarray | Image.Image, int]:
             orientation = _orientation(image)
             if what == "a picture" or (image.mode == "L" and orientation == 1):
                 return mapped, orientation
+        step = _STEPS.get(image.tile[0][3], 1) if image.tile and what == "a mask" else 1
         image.load()
-        return image, _orientation(image)  # only now: Pillow turns TIFF as it loads
+        orientation = _orientation(image)  # only now: Pillow turns TIFF as it loads
+        return (image.point(lambda value: value // step) if step > 1 else image), orientation
     except FileNotFoundError as error:
         raise UserError(f"{path}: is not there, expected {what}; correct the path.") from error
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as error:

@@ -64,6 +64,25 @@ def test_what_is_unlabelled_may_be_void_and_classes_may_be_named(tmp_path):
         assert Image.open(mask).convert("RGB").getpixel((3, 3)) == (1, 2, 3)
 
 
+def test_blanks_round_a_name_make_no_other_class(tmp_path):
+    exports.labelme(tmp_path / "export")
+    names = {"cat": [" cat", "c at"], "dog": ["traffic\nlight", " traffic  light "], "tree": ["void ", "\u2028Void"]}
+    for place, path in enumerate(sorted((tmp_path / "export").glob("*.json"))):
+        contents = json.loads(path.read_text())
+        for shape in contents["shapes"]:
+            shape["label"] = names[shape["label"]][place]
+        contents["shapes"].append({"label": " ", "points": [[0, 0], [9, 0], [0, 9]]})
+        path.write_text(json.dumps(contents))
+    outcome = prepare("labelme", tmp_path / "export", tmp_path / "out")
+    assert outcome.classes == ("background", "c at", "cat", "traffic light")
+    assert [reason for _, reason in outcome.left_out] == ["1 shapes left out without a class"] * 2
+    for mask, cat in zip(names_in(tmp_path / "out").values(), ("cat", "c at"), strict=True):
+        meant = {"background": "background", "cat": cat, "dog": "traffic light", "tree": "void"}
+        np.testing.assert_array_equal(mask, np.vectorize(meant.get)(exports.expected()))
+    (tmp_path / "labels.txt").write_text("3: background\n5: traffic  light\n7: cat\n")
+    assert from_file(tmp_path / "labels.txt", "background").value("traffic light") == 5
+
+
 def test_overlaps_by_definition():
     random = np.random.default_rng(1)
     drawn = [(value, Shape("", "", functools.partial(np.less, random.random((9, 14)), 0.1 + 0.07 * k), layer))
@@ -233,6 +252,32 @@ def test_the_door_tells_of_everything_that_it_leaves_out(tmp_path):
     assert len((tmp_path / "out/val.txt").read_text().splitlines()) == 2
 
 
+def test_a_folder_holds_the_last_run_and_what_others_put_there(tmp_path):
+    for split in ("train", "val"):
+        exports.labelme(tmp_path / "export" / split)
+    out = tmp_path / "out"
+    prepare("labelme", tmp_path / "export", out)
+    (out / "mine.txt").write_text("train/a\n")
+    Image.new("L", (3, 3)).save(out / "masks/train/mine.png")
+    (tmp_path / "export/train/b.json").write_text('{"shapes": ')
+    wrong = json.loads((tmp_path / "export/val/a.json").read_text())
+    wrong["shapes"][0] |= {"label": "ant", "points": [[0, 0], [1e9, 0], [0, 9]]}  # a class that shifts the others
+    (tmp_path / "export/val/a.json").write_text(json.dumps(wrong))
+    (tmp_path / "export/val/b.json").unlink()
+    outcome = prepare("labelme", tmp_path / "export", out)
+    assert outcome.counts == {"train": 1} and len(outcome.left_out) == 2 and outcome.classes[1] == "ant"
+    found = sorted(str(path.relative_to(out)) for path in out.rglob("*"))
+    assert found == ["labels.txt", "made_from.json", "masks", "masks/train", "masks/train/a.png", "masks/train/mine.png",
+                     "mine.txt", "train.txt"]  # fmt: skip
+    np.testing.assert_array_equal(*names_in(out, "train").values(), exports.expected())
+    for written, told in (({}, "does not say which files were written"), ({"written": ["../x"]}, "files outside")):
+        note = json.loads((out / "made_from.json").read_text())
+        note.pop("written", None)
+        (out / "made_from.json").write_text(json.dumps(note | written))
+        with pytest.raises(UserError, match=told):
+            prepare("labelme", tmp_path / "export", out)
+
+
 def test_wrong_calls(tmp_path):
     exports.label_studio(tmp_path / "export")
     (tmp_path / "empty").mkdir()
@@ -302,6 +347,51 @@ def test_pictures_are_found_by_as_much_of_their_path_as_agrees(tmp_path):
     sources = [tmp_path / "two_train.xml", tmp_path]
     named = prepare_annotations("cvat", sources, tmp_path / "other", unlabelled="void", workers=1)
     assert named.left_out == () and named.counts == {"train": 2}  # of a file that is named, whatever lies beside it
+
+
+def coco_of(folder, names, pictures):
+    """A COCO file that names its pictures so, each with a shape of a class of its own, and these pictures."""
+    for picture in pictures:
+        exports.save_picture(folder / picture)
+    tall, wide = exports.HEIGHT, exports.WIDTH
+    shape = {"bbox": [], "iscrowd": 0, "segmentation": [[0, 0, wide, 0, wide, tall, 0, tall]]}
+    (folder / "annotations").mkdir()
+    (folder / "annotations" / "instances.json").write_text(json.dumps({
+        "images": [{"id": k, "file_name": name, "height": tall, "width": wide} for k, name in enumerate(names)],
+        "categories": [{"id": k, "name": f"of {name}"} for k, name in enumerate(names)],
+        "annotations": [{"id": k, "image_id": k, "category_id": k} | shape for k in range(len(names))],
+    }))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "pictures", "taken", "told"),
+    [
+        (["seq2/1.png", "seq1/1.png"], ["seq1/1.png"], {"seq1/1": "seq1/1.png"}, "seq2/1.png: there is no such"),
+        (["seq2/1.png", "seq1/1.png"], ["deep/seq1/1.png"], {"deep/seq1/1": "seq1/1.png"}, "seq2/1.png: there is no such"),
+        (["1.png", "seq1/1.png"], ["seq1/1.png"], {"seq1/1": "seq1/1.png"}, "1.png: its mask would be called as that of"),
+        (["1.png"], ["1.png", "seq1/1.png"], {"1": "1.png"}, None),
+        (["/data/alice/imgs/1.png", "/data/alice/imgs/2.png"], ["images/1.png", "images/2.png"],
+         {"images/1": "/data/alice/imgs/1.png", "images/2": "/data/alice/imgs/2.png"}, None),
+    ],
+)  # fmt: skip
+def test_no_shapes_go_to_a_namesake(tmp_path, names, pictures, taken, told):
+    coco_of(tmp_path / "export", names, pictures)
+    outcome = prepare("coco_json", tmp_path / "export", tmp_path / "out")
+    assert [told in reason for _, reason in outcome.left_out] == [True] * (told is not None)
+    labels = get_dataset("folder", tmp_path / "out").class_names
+    masks = {path.relative_to(tmp_path / "out/masks").with_suffix("").as_posix(): labels[np.asarray(Image.open(path))[3, 3]]
+             for path in (tmp_path / "out").rglob("*.png")}  # fmt: skip
+    assert masks == {name: f"of {meant}" for name, meant in taken.items()}
+
+
+def test_a_renamed_picture_is_not_sought_under_its_old_name_elsewhere(tmp_path):
+    folder = tmp_path / "export"
+    exports.labelme(folder, ["new"])
+    contents = json.loads((folder / "new.json").read_text())
+    (folder / "new.json").write_text(json.dumps(contents | {"imagePath": "old.jpg"}))
+    exports.save_picture(folder / "sub/old.jpg")
+    prepare("labelme", folder, tmp_path / "out")
+    assert list(names_in(tmp_path / "out")) == [str(folder / "new.jpg")]
 
 
 def test_splits_are_what_the_export_says():

@@ -166,6 +166,16 @@ def test_duplicates_within_and_between_splits(folder):
     assert page.read_text().count('<div class="bad">looks the same as') == 2
 
 
+def test_a_mask_of_two_pictures_is_found(folder):
+    root, _ = folder
+    os.symlink(root / "images/val/p8.jpg", root / "images/val/again.jpg")  # the same picture
+    lines = [f"images/val/{name}.jpg masks/{mask}.png\n" for name, mask in
+             (("p7", "train/p0"), ("p8", "val/p8"), ("again", "val/p8"))]  # fmt: skip
+    (root / "val.txt").write_text("".join(lines))
+    (text,) = [str(finding) for finding in check(folder).findings if "is the mask of" in finding.text]
+    assert text.startswith(f"{root}/masks/train/p0.png: is the mask of 2 pictures, {root}/images/train/p0.jpg and")
+
+
 def test_colours_of_no_class_are_listed_and_never_made_void(folder, tmp_path):
     root, spec = folder
     for name, color in (("p1", (200, 30, 10)), ("p3", (7, 8, 9))):

@@ -38,6 +38,17 @@ def test_index_masks_of_8_and_16_bits(tmp_path, dtype):
     assert np.array_equal(read_label(tmp_path / "mask.png", VOC), IDS)
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_masks_of_few_bits_give_what_is_stored(tmp_path, few_bits, bits):
+    stored = (IDS % 2**bits).astype(np.uint8)
+    few_bits(tmp_path / "mask.png", stored, bits)
+    assert np.array_equal(read_mask_values(tmp_path / "mask.png"), stored)
+    assert np.array_equal(read_label(tmp_path / "mask.png", VOC), stored)
+    (tmp_path / "labels.txt").write_text("1: a\n0: b\n" + "".join(f"{value}: {value}\n" for value in range(2, 16)))
+    swapped = read_label(tmp_path / "mask.png", specs.get_dataset("folder", tmp_path))  # by the table, not as they are
+    assert np.array_equal(swapped, np.where(stored < 2, 1 - stored, stored))
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_color_masks_by_the_palette_of_the_data_set(tmp_path, mode):
     colors = np.zeros((256, 3), np.uint8)

@@ -96,6 +96,25 @@ def test_a_name_alone_of_a_foreign_path_is_never_taken(tmp_path):
         list_samples(spec, tmp_path, "train")  # masks/0001.png is there, but cannot be of both
 
 
+@pytest.mark.parametrize(
+    ("pictures", "lists", "mask"),
+    [
+        (["images/seq_train/0000.jpg", "images/seq_val/0000.jpg"], ["seq_train/0000", "seq_val/0000"], "seq_train/0000"),
+        (["images/train/0000.jpg", "images/val/0000.jpg"], ["0000", "0000"], "train/0000"),
+        (["a/0000.jpg", "b/0000.jpg"], ["a/0000.jpg", "b/0000.jpg"], "a/0000"),
+    ],
+)
+def test_no_mask_serves_the_pictures_of_two_splits(tmp_path, pictures, lists, mask):
+    spec = folder_of(tmp_path)
+    save(tmp_path, *pictures, "masks/0000.png")
+    for split, line in zip(("train", "val"), lists, strict=True):
+        (tmp_path / f"{split}.txt").write_text(line)
+    with pytest.raises(UserError, match=rf"masks/{mask}\.png: the mask of .* is missing"):
+        list_samples(spec, tmp_path, "train")
+    os.remove(tmp_path / pictures[1])
+    assert list_samples(spec, tmp_path, "train")[0].label == str(tmp_path / "masks/0000.png")  # nothing else may mean it
+
+
 def test_camvid_as_its_tutorial_unpacks_it(test_data, tmp_path):
     source = test_data / "data" / "camvid"
     names = (source / "val.txt").read_text().split()[:3]

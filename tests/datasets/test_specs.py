@@ -1,3 +1,4 @@
+import contextlib
 import subprocess
 import sys
 
@@ -55,6 +56,22 @@ def test_folder_spec_reads_ids_colors_and_void(tmp_path):
 def test_wrong_label_lists_are_refused_by_name(tmp_path, text):
     (tmp_path / "labels.txt").write_text(text)
     with pytest.raises(UserError, match="labels.txt"):
+        specs.get_dataset("folder", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a #ff0000\nb #00ff00\nc #FF0000\n", r":3: got 'c #FF0000', but its colour #ff0000 is already that of 'a'"),
+        ("a #800000\nb\n", r":2: got 'b', but its colour #800000 is already that of 'a'"),
+        ("a\nb\nvoid #000000\n", r":3: got 'void #000000', but its colour #000000 is already that of 'a'"),
+        ("a #00ff00\nb #ff0000\n9: void #0000ff\n8: ignore #0000ff\n", None),  # both are void
+        ("void\na\nb\nignore\n7: c\n", None),
+    ],
+)
+def test_two_classes_of_one_colour_are_refused(tmp_path, text, told):
+    (tmp_path / "labels.txt").write_text(text)
+    with pytest.raises(UserError, match=told) if told else contextlib.nullcontext():
         specs.get_dataset("folder", tmp_path)
 
 

@@ -65,6 +65,15 @@ def test_what_the_servers_want(predicted, tmp_path, name, label_ids, first):
         np.testing.assert_array_equal(values, given if label_ids else np.array(spec.ids)[given])
 
 
+def test_maps_of_few_bits_are_packed_as_they_are_stored(predicted, few_bits, tmp_path):
+    _, data, samples, folder = predicted("voc2012")
+    given = np.array(Image.open(folder / f"{samples[0].id}.png")) % 16
+    few_bits(folder / f"{samples[0].id}.png", given, 4)
+    submit("voc2012", data, folder, tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        np.testing.assert_array_equal(Image.open(io.BytesIO(archive.read(archive.namelist()[0]))), given)
+
+
 def test_what_is_wrong_is_named_and_nothing_is_written(predicted, tmp_path, capsys):
     _, data, samples, folder = predicted("voc2012")
     paths = [folder / f"{sample.id}.png" for sample in samples]

@@ -87,6 +87,12 @@ def test_masks(tmp_path, name, array):
     np.testing.assert_array_equal(found, array[WINDOW])
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_masks_of_few_bits_hold_what_is_stored(tmp_path, few_bits, bits):
+    few_bits(tmp_path / "a.png", IDS % 2**bits, bits)
+    np.testing.assert_array_equal(Mask(tmp_path / "a.png").window(*WINDOW), (IDS % 2**bits)[WINDOW])
+
+
 def test_a_palette_comes_back_as_it_was(tmp_path):
     image = Image.fromarray(IDS)
     image = Image.frombytes("P", image.size, image.tobytes())

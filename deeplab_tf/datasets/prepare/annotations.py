@@ -89,8 +89,8 @@ def prepare_annotations(
 ) -> Outcome:
     """Writes out/masks/NAME.png, out/SPLIT.txt and out/labels.txt, the data set "folder", from what a tool exports.
 
-    Masks that are there are painted anew: annotations change. A file, picture or shape that cannot be read is left out and
-    told of; a picture with a wrong shape is left out as a whole.
+    What an earlier run wrote there is removed and all is made anew: annotations change, and with them the ids. A file, picture
+    or shape that cannot be read is left out and told of; a picture with a wrong shape is left out as a whole.
 
     Args:
       tool: one of `TOOLS`.
@@ -115,16 +115,18 @@ def prepare_annotations(
     check_writable(out)
     left_out: list[tuple[str, str]] = []
     jobs = _jobs(TOOLS[tool], sources, out, left_out)
-    names = TOOLS[tool].order(dict.fromkeys(name for job in jobs for name in job.picture.classes))
+    names = TOOLS[tool].order(dict.fromkeys(class_names.plain(name) for job in jobs for name in job.picture.classes))
     classes = class_names.from_file(labels, unlabelled) if labels else class_names.from_names(names, unlabelled)
     inputs = sorted(os.path.realpath(source) for source in sources)
-    origin.claim_inputs(out, tool, inputs, holds=next((out / "masks").glob("*"), None) is not None)
+    origin.start_anew(out, tool, inputs, [_mask(job) for job in jobs])
+    _write(out / "labels.txt", classes.text)  # before the masks, whose ids it gives, should the run be stopped
     painted = _paint(jobs, out, classes, overlaps, workers)
     left_out += [(job.image, reason) for job, one in zip(jobs, painted, strict=True) for reason in one.left_out]
     made = [(job, one) for job, one in zip(jobs, painted, strict=True) if one.pixels]
+    origin.remove(out, [_mask(job) for job, one in zip(jobs, painted, strict=True) if not one.pixels])  # their folders
     if not made:
         raise UserError(f"No picture could be made a mask of, for {left_out[0][0]}: {left_out[0][1]}.")
-    counts = _write_lists([job for job, _ in made], out, classes.text)
+    counts = _write_lists([job for job, _ in made], out)
     overlapping = [one.overlapping for _, one in made if one.overlapping]
     return Outcome(counts, tuple(label.name for label in classes.spec.labels), sum(one.pixels for _, one in made),
                    (len(overlapping), sum(overlapping)), tuple(left_out))  # fmt: skip
@@ -132,32 +134,47 @@ def prepare_annotations(
 
 def _jobs(tool: Tool, sources: Sequence[pathlib.Path], out: pathlib.Path, left_out: list[tuple[str, str]]) -> list[_Job]:
     """Every picture of every annotation file, found; what is not goes to `left_out`."""
-    index = PictureIndex([source for source in sources if source.is_dir()], out)
-    jobs, taken = [], {}
-    for path, below in tqdm.tqdm(_annotation_files(tool, sources, out), unit="file", desc="annotations", disable=None):
+    pictures = _pictures(tool, sources, out, left_out)
+    named = [name for _, _, picture in pictures for name in picture.names]
+    index = PictureIndex([source for source in sources if source.is_dir()], out, named)
+    found = []
+    for place, (path, _, picture) in enumerate(pictures):
         try:
-            pictures = tool.read(path)
-        except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
-            left_out.append((str(path), f"cannot be read ({type(error).__name__}: {error})"))
+            image, agreement = index.find(picture.names, path.parent)
+        except ValueError as error:
+            left_out.append((str(path), f"picture {picture.names[0]}: {error}"))
+        else:
+            found.append((-agreement, place, image))
+    jobs, taken = {}, {}
+    for _, place, image in sorted(found):  # of two that mean a picture, the one that names it best, else the first
+        path, below, picture = pictures[place]
+        name = index.name(image)
+        if name in taken:
+            reason = f"its mask would be called as that of {taken[name]}, which is taken"
+            left_out.append((str(path), f"picture {picture.names[0]}: {reason}"))
             continue
-        for picture in pictures:
-            try:
-                image = index.find(picture.names, path.parent)
-                name = index.name(image)
-                if name in taken:
-                    raise ValueError(f"its mask would be called as that of {taken[name]}, the first is taken")
-            except ValueError as error:
-                left_out.append((str(path), f"picture {picture.names[0]}: {error}"))
-                continue
-            taken[name] = f"{image} in {path.name}"
-            jobs.append(_Job(picture, str(image), name, _split(picture.subset, below, index.place(image))))
+        taken[name] = f"{image} in {path.name}"
+        jobs[place] = _Job(picture, str(image), name, _split(picture.subset, below, index.place(image)))
     if not jobs:
         why = f", for {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
         raise UserError(
             f"--source={','.join(map(str, sources))}: no {tool.ending} file there gives an annotated picture{why}; "
             "name the folders of the export and of its pictures."
         )
-    return jobs
+    return [jobs[place] for place in sorted(jobs)]
+
+
+def _pictures(
+    tool: Tool, sources: Sequence[pathlib.Path], out: pathlib.Path, left_out: list[tuple[str, str]]
+) -> list[tuple[pathlib.Path, str, Picture]]:
+    """The pictures of every annotation file with the file, and how it is called from the folder of the source on."""
+    pictures = []
+    for path, below in tqdm.tqdm(_annotation_files(tool, sources, out), unit="file", desc="annotations", disable=None):
+        try:
+            pictures += [(path, below, picture) for picture in tool.read(path)]
+        except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
+            left_out.append((str(path), f"cannot be read ({type(error).__name__}: {error})"))
+    return pictures
 
 
 def _annotation_files(tool: Tool, sources: Sequence[pathlib.Path], out: pathlib.Path) -> list[tuple[pathlib.Path, str]]:
@@ -185,23 +202,28 @@ def _split(*said: str) -> str:
 
 
 def _paint(jobs: Sequence[_Job], out: pathlib.Path, classes, overlaps: str, workers: int | None) -> list[Painted]:
-    for folder in {_mask(out, job).parent for job in jobs}:
+    for folder in {(out / _mask(job)).parent for job in jobs}:
         make_folder(folder)
     palette = mask_colors(classes.spec).tobytes()
-    calls = [(job.picture, job.image, str(_mask(out, job)), classes, overlaps, palette) for job in jobs]
+    calls = [(job.picture, job.image, str(out / _mask(job)), classes, overlaps, palette) for job in jobs]
     return processes.run(write_mask, calls, workers, unit="mask")
 
 
-def _write_lists(jobs: Sequence[_Job], out: pathlib.Path, labels: str) -> dict[str, int]:
+def _write_lists(jobs: Sequence[_Job], out: pathlib.Path) -> dict[str, int]:
     lines = defaultdict(list)
     for job in sorted(jobs, key=lambda job: job.name):
-        lines[job.split].append(f"{job.image}\t{os.path.abspath(_mask(out, job))}\n")
-    contents = {"labels": labels} | {split: "".join(lines[split]) for split in sorted(lines)}
-    for name, text in contents.items():
-        with replacing(out / f"{name}.txt") as partial:
-            partial.write_text(text, encoding="utf-8")
+        lines[job.split].append(f"{job.image}\t{os.path.abspath(out / _mask(job))}\n")
+    origin.note_written(out, [_mask(job) for job in jobs] + [f"{split}.txt" for split in lines])
+    for split in sorted(lines):
+        _write(out / f"{split}.txt", "".join(lines[split]))
     return {split: len(lines[split]) for split in sorted(lines)}
 
 
-def _mask(out: pathlib.Path, job: _Job) -> pathlib.Path:
-    return out / "masks" / f"{job.name}.png"
+def _write(path: pathlib.Path, text: str) -> None:
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _mask(job: _Job) -> str:
+    """Its path below the folder of results."""
+    return f"masks/{job.name}.png"

@@ -33,9 +33,15 @@ class ClassTable:
 
     def value(self, name: str) -> int | None:
         """What the mask holds for a class; None where it is not in the table."""
-        name = _OTHER_NAMES.get(name, name)
-        known = {label.name: label.id for label in self.spec.labels}
+        name = plain(name)
+        known = {plain(label.name): label.id for label in self.spec.labels}
         return known.get(name, self.void if name.lower() in IGNORED_NAMES else None)
+
+
+def plain(name: str) -> str:
+    """A class as labels.txt has it: on one line, without blanks around it that nobody sees, and LabelMe's own names as ours."""
+    name = " ".join(name.split())
+    return _OTHER_NAMES.get(name, name)
 
 
 def from_names(names: Sequence[str], unlabelled: str) -> ClassTable:
@@ -47,7 +53,7 @@ def from_names(names: Sequence[str], unlabelled: str) -> ClassTable:
     Raises:
       UserError: less than two classes, or more than a mask has values for.
     """
-    names = [_OTHER_NAMES.get(name, name) for name in names]
+    names = [name for name in map(plain, names) if name]
     first = [BACKGROUND] if unlabelled == BACKGROUND or BACKGROUND in names else []
     classes = list(dict.fromkeys(first + [name for name in names if name.lower() not in IGNORED_NAMES]))
     if not 2 <= len(classes) <= MAX_CLASSES:

@@ -94,7 +94,8 @@ def _with_values(shapes: Sequence[Shape], classes: ClassTable) -> tuple[list[tup
         if shape.mask is None:
             without[f"of kind {shape.kind}, which cover no area"] += 1
         elif value is None:
-            without[f"of class {shape.label!r}, which --labels does not hold"] += 1
+            of_none = f"of class {shape.label!r}, which --labels does not hold" if shape.label.strip() else "without a class"
+            without[of_none] += 1
         else:
             drawn.append((value, shape))
     return drawn, tuple(f"{count:,} shapes left out {what}" for what, count in without.items())

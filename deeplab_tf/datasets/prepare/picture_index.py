@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import pathlib
+import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from deeplab_tf.datasets.lists import composed, is_picture_name
+
+_WHOLE = sys.maxsize  # agreement of a whole path
 
 
 class PictureIndex:
@@ -16,37 +19,52 @@ class PictureIndex:
     Args:
       folders: looked through once, with those below.
       leave_out: a folder that is not looked into, such as that of the results.
+      named: the names of all pictures of the export, by which it is known whether names restart in its folders.
     """
 
-    def __init__(self, folders: Sequence[pathlib.Path], leave_out: pathlib.Path):
+    def __init__(self, folders: Sequence[pathlib.Path], leave_out: pathlib.Path, named: Iterable[str] = ()):
         self._folders = [pathlib.Path(os.path.abspath(folder)) for folder in folders]
         self._by_name = defaultdict(set)
         for folder in self._folders:
             for path in files_below(folder, leave_out):
                 if is_picture_name(path.name):
                     self._by_name[composed(path.name)].add(path)
+        self._named_in = defaultdict(set)
+        for *folder, last in map(_parts, named):
+            if _says(folder):
+                self._named_in[last].add(tuple(folder))
 
-    def find(self, names: Sequence[str], beside: pathlib.Path) -> pathlib.Path:
+    def find(self, names: Sequence[str], beside: pathlib.Path) -> tuple[pathlib.Path, int]:
         """The file of the first of `names` that is there, as seen from the folder `beside`, or anywhere below the folders.
 
         Of several files of that name the one whose folders agree best is meant: exports carry the folders of another machine.
+        Where the export names pictures of that name in several folders, no file of another folder is meant.
+
+        Returns:
+          The file, and how many names at the end of the two paths agree: who names it best has it.
 
         Raises:
           ValueError: there is none, or one cannot tell which.
         """
         for name in names:
-            parts = composed(name.replace("\\", "/")).split("/")
-            near = pathlib.Path(os.path.abspath(beside.joinpath(*parts)))
+            near = pathlib.Path(os.path.abspath(beside.joinpath(*composed(name.replace("\\", "/")).split("/"))))
             if near.is_file() and is_picture_name(near.name):
-                return near
-            found = sorted(self._by_name[parts[-1]])
-            agreement = [_common_end(path.parts, parts) for path in found]
-            best = [path for path, same in zip(found, agreement, strict=True) if same == max(agreement)]
-            if len(best) == 1:
-                return best[0]
-            if best:
+                return near, _WHOLE
+        others = set()
+        for *folder, last in map(_parts, names):
+            agreement = {path: self._agreement(path, [*folder, last]) for path in sorted(self._by_name[last] - others)}
+            best = [path for path, same in agreement.items() if same == max(agreement.values())]
+            if len(best) > 1:
                 raise ValueError(f"it may be {best[0]} or {best[1]}; name only the folder of one of them in --source")
+            if best and agreement[best[0]] == 1 and _says(folder) and len(self._named_in[last]) > 1:
+                others.add(best[0])
+            elif best:
+                return best[0], agreement[best[0]]
         raise ValueError("there is no such JPEG or PNG file below --source; put it there, or convert it")
+
+    def _agreement(self, path: pathlib.Path, parts: Sequence[str]) -> int:
+        below = [path.relative_to(folder) for folder in self._folders if path.is_relative_to(folder)]
+        return _WHOLE if any(_parts(str(one)) == parts for one in below) else _common_end(path.parts, parts)
 
     def name(self, path: pathlib.Path) -> str:
         """What the results of a picture are called: its path below the first folder that holds it, without an ending."""
@@ -67,6 +85,16 @@ def files_below(folder: pathlib.Path, leave_out: pathlib.Path) -> Iterator[pathl
     for here, folders, names in os.walk(os.path.abspath(folder)):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and os.path.join(here, name) != leave_out)
         yield from (pathlib.Path(here, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _parts(name: str) -> list[str]:
+    """Folders and name."""
+    return [part for part in composed(name.replace("\\", "/")).split("/") if part not in ("", ".")] or [""]
+
+
+def _says(folder: Sequence[str]) -> bool:
+    """Whether a folder is named at all, not only gone up to."""
+    return any(part != ".." for part in folder)
 
 
 def _common_end(path: Sequence[str], parts: Sequence[str]) -> int:
