@@ -19,7 +19,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 def pytest_collection_modifyitems(items):
     """Files of few, long tests first (see addopts in setup.cfg): so no process is left alone with them at the end."""
-    items.sort(key=lambda item: not {"doors", "training", "test_paper.py"} & set(item.path.parts))
+    long = {"doors", "training", "serving", "weights", "parity", "test_paper.py", "test_keras_objects.py"}
+    items.sort(key=lambda item: not long & set(item.path.parts))
 
 
 @pytest.fixture(scope="session")
