@@ -44,7 +44,7 @@ def run(data_dir: str, seeds: tuple[int, ...], steps: int, loss_weight: float, h
             weak = [_scribbled(sample, spec, (seed, number), pathlib.Path(folder)) for number, sample in enumerate(whole)]
             arms = {"masks": Training(spec, whole, seed, steps), "scribbles": Training(spec, weak, seed, steps)}
             for arm in arms.values():
-                arm.go_on(steps // 2, 0.0)
+                arm.go_on(steps // 4, 0.0)  # until it knows the classes, whose edges the CRF loss then finds
             arms["scribbles and CRF loss"] = arms["scribbles"].copy()
             for name, arm in arms.items():
                 arm.go_on(steps, loss_weight if name.endswith("loss") else 0.0)
