@@ -98,7 +98,7 @@ def evaluate(
             "classes, expected the same number: take the model that was trained on this data set."
         )
     out_dir = pathlib.Path(out_dir)
-    about = scores_about(model, scales, flip, fusion, tile) if save_scores else {}
+    about = scores_about(model, scales, flip, fusion, tile) if save_scores or shard else {}
     cache = score_cache(out_dir / "scores", about) if save_scores else None
 
     def scores_of(example: Example) -> np.ndarray:
@@ -114,7 +114,7 @@ def evaluate(
     shown |= {"fusion": fusion} if len(predictor.scales) > 1 else {}
     run = _Run(
         spec, out_dir, crf, crf_workers, gallery, trimap, tuple(ignored), instances, shard, shown | dict(settings or {}),
-        tuple(warnings), dict(origin or {}), {"network": network_digest(model), "whole": whole} if shard else {},
+        tuple(warnings), dict(origin or {}), {"network": about["network"], "whole": whole} if shard else {},
     )  # fmt: skip
     labels = _crf_label_cache(out_dir, crf, about) if save_scores else None
     return run(examples, scores_of, labels, progress)
@@ -185,7 +185,7 @@ def evaluate_scores(
             )
     run = _Run(
         spec, out_dir, crf, crf_workers, gallery, trimap, tuple(ignored), instances, shard, dict(settings or {}) | kept,
-        tuple(warnings), dict(origin or {}), {"network": kept["network"], "whole": whole},
+        tuple(warnings), dict(origin or {}), {"network": kept.get("network"), "whole": whole},
     )  # fmt: skip
     return run(examples, scores_of, _crf_label_cache(out_dir, crf, kept), progress)
 

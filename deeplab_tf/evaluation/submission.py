@@ -82,13 +82,12 @@ def write_submission(
 def _encoded(spec, form: Format, samples, found, label_ids: bool) -> Iterator[tuple[str, bytes]]:
     ids = np.array(spec.ids)
     known = ids if label_ids else np.arange(spec.num_classes)
-    class_of = np.full(max(256, known.max() + 1), -1)
+    class_of = np.full(1 << 16, -1)  # a PNG holds 16 bits at the most
     class_of[known] = np.arange(len(known))
     colors = color_table(spec.palette)
     for sample, path in tqdm.tqdm(list(zip(samples, found, strict=True)), unit="picture", leave=False, dynamic_ncols=True):
         values = _read(path, sample)
-        classes = class_of[np.minimum(values, len(class_of) - 1)]
-        classes[values >= len(class_of)] = -1
+        classes = class_of[values]
         if classes.min() < 0:
             kind = "label ids" if label_ids else "class ids"
             raise UserError(
@@ -108,7 +107,7 @@ def _read(path: pathlib.Path, sample: Sample) -> np.ndarray:
         with Image.open(path) as file:
             # Pillow spreads grey of 2 and 4 bits over 0..255; an id is the number before that.
             step = {"L;2": 85, "L;4": 17}.get(file.tile[0][3], 1) if file.tile else 1
-            values = np.array(file).astype(np.int64) // step
+            values = np.array(file).astype(np.uint16) // step
         with Image.open(sample.image) as picture:
             size = picture.size
     except (OSError, SyntaxError, ValueError) as error:

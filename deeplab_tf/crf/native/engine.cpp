@@ -83,8 +83,9 @@ Kernels::Kernels(Walk walk, const std::vector<Kind>& kinds, std::shared_ptr<Pool
     for (Side& side : sides_) normalise(side, rows, thread, team);
   });
   built_ = 0;
+  const double positions = double(walk_.pixel.size());
   for (const Side& side : sides_)
-    built_ += side.lattice.corners * (8.0 * double(walk_.pixel.size()) + 4.0 * double(side.lattice.points)) + 4.0 * double(walk_.pixel.size());
+    built_ += 4.0 * (side.lattice.corners * (2.0 * positions + double(side.lattice.points)) + positions);
 }
 
 // The normalisation: from the kernel's row sums, the filter applied to ones.

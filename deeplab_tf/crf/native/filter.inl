@@ -205,7 +205,7 @@ static bool read(const Reading& reading, const Walk& walk, int vectors, float* l
 
 // Eight rows at a time, for their sums; what comes behind the last is taken as the last again.
 static bool peaks(const Reading& reading, float* peaks, float* scratch, Range pixels) {
-  const int vectors = (reading.all + kLanes - 1) / kLanes, whole = reading.all / kLanes;
+  const int vectors = (reading.all + kLanes - 1) / kLanes;
   IntVec good = splat_int(-1), negative = splat_int(0);
   for (int v = 0; v < vectors; ++v) store(peaks + v * kLanes, splat(0.0f));
   for (size_t first = pixels.begin; first < pixels.end; first += kLanes) {
@@ -216,9 +216,7 @@ static bool peaks(const Reading& reading, float* peaks, float* scratch, Range pi
       float* values = scratch + size_t(i) * vectors * kLanes;
       Vec top = splat(kPadding);
       for (int v = 0; v < vectors; ++v) {
-        alignas(32) float eight[kLanes];
-        if (v >= whole) read_padded(row, reading.all, v, reading.probabilities ? 0.0f : -kPadding, eight);
-        const Vec x = v < whole ? load(row + v * kLanes) : load(eight);
+        const Vec x = load_row(row, reading.all, v, reading.probabilities ? 0.0f : -kPadding);
         if (reading.probabilities) {
           good = good & (x < splat(1.001f));
           negative = negative | (x < splat(0.0f));
@@ -477,9 +475,7 @@ CRF_INLINE bool powers(float* group, int count, int n, const float* rest, float*
   }
   Vec sums = sums_of(totals);
   if (rest) {
-    alignas(32) float eight[kLanes];
-    if (count < kGroup) read_padded(rest, count, 0, 0.0f, eight);
-    const Vec x = count < kGroup ? load(eight) : load(rest);
+    const Vec x = load_row(rest, count, 0, 0.0f);
     top = larger(top, x);
     sums += exp2_of(x);
   }
@@ -511,8 +507,8 @@ CRF_INLINE void write_row(const float* values, int classes, float* row) {
 }
 
 // All classes of a picture's row from those that take part, the others from their unaries.
-CRF_INLINE void write_among_all(const Reading& reading, const float* values, const float* unary, bool scores, float top, float scale,
-                                float* row) {
+CRF_INLINE void write_among_all(const Reading& reading, const float* values, const float* unary, bool scores, float top,
+                                float scale, float* row) {
   for (int v = 0; v * kLanes < reading.all; ++v) {
     const Vec x = load_row(unary, reading.all, v, 0.0f);
     Vec value;
