@@ -9,7 +9,7 @@ Neural Networks", CVPR 2016, section 4.1). An atrous kernel works on the deinter
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -22,22 +22,24 @@ _CHANNELS = 128  # with fewer, evaluating and interpolating take the time that t
 _TILES = 512  # at once, so that large pictures need no more memory
 
 
-def applies(x: tf.Tensor, kernel: tf.Tensor) -> bool:
+def applies(kernel_shape: Sequence[int], dtype: str | tf.DType) -> bool:
     """Whether a kernel is one that gains: float32 3x3 of many channels, on a processor; GPUs do this by themselves."""
-    large = kernel.shape[:2] == (3, 3) and min(kernel.shape[2:]) >= _CHANNELS
-    return large and x.dtype == tf.float32 and x.shape.rank == 4 and not tf.config.list_physical_devices("GPU")
+    large = tuple(kernel_shape[:-2]) == (3, 3) and min(kernel_shape[-2:]) >= _CHANNELS
+    return large and tf.as_dtype(dtype) == tf.float32 and not tf.config.list_physical_devices("GPU")
 
 
-def pays(x: tf.Tensor, rate: int) -> bool | tf.Tensor:
-    """Whether a map's tiles, which end at multiples of four rates, have few enough products; bool [] if its size is not known.
+def products(height, width, rate: int):
+    """Products of every pair of channels for a map of this size, whose tiles end at multiples of four rates; the definition
+    has 9 a pixel."""
+    return _IN**2 * rate * _along(height, rate) * rate * _along(width, rate)
 
-    With rates up to 4 they never have many more than the definition, so that the size need not be asked for.
+
+def pays(height, width, rate: int):
+    """Whether that is few enough, at most three fifths of the definition's; bool [] of tensors.
+
+    With rates up to 4 they never are many more, so that the size need not be asked for.
     """
-    if rate <= _OUT:
-        return True
-    height, width = x.shape[1:3] if x.shape[1:3].is_fully_defined() else tf.unstack(tf.shape(x)[1:3])
-    tiles = rate * _along(height, rate) * rate * _along(width, rate)
-    return _IN**2 * tiles * 5 <= 9 * height * width * 3  # three fifths of the definition's: with more it does not pay
+    return rate <= _OUT or 5 * products(height, width, rate) <= 3 * 9 * height * width
 
 
 def conv3x3(x: tf.Tensor, kernel: tf.Tensor, rate: int) -> tf.Tensor:
@@ -145,7 +147,7 @@ class _Tiles:
 
 
 def _along(size, rate: int):
-    """Tiles along an axis of one of the deinterleaved maps."""
+    """Tiles along an axis of one of the deinterleaved maps, of numbers and of tensors."""
     return -(-size // (rate * _OUT))
 
 

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from deeplab_tf.errors import UserError
+from deeplab_tf.layers import winograd
 from deeplab_tf.models.multi_scale import MultiScale
 from deeplab_tf.models.shapes import layer_shapes
 from deeplab_tf.training.recompute import activations, memory_of, segments_of
@@ -25,6 +26,7 @@ _LAYER = 2e6  # bytes of graph and compiled kernels, a convolution
 _SLACK = 1.2  # of the allocator over the tensors that are alive
 _PASSES = 3  # a step: the forward pass and two gradients of its size
 _EFFICIENCY = 0.8  # of the matrix product's rate, a whole step: 0.69 (ResNet-50) to 1.02 (VGG-16 ASPP) measured
+_EVALUATION = 2  # multiply-adds of one of Winograd's products, evaluation and interpolation included: 1.5 to 3.1 measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,13 +94,14 @@ def plan(
     network, scales = (model.network, model.scales) if isinstance(model, MultiScale) else (model, (1.0,))
     sizes = [math.floor((crop_size - 1) * scale + 1 + 1e-6) for scale in scales]
     forward = sum(multiply_adds(network, size) for size in sizes)
-    passes = _PASSES + recompute
-    step = passes * forward * batch_size * iter_size
+    passes = (_PASSES + recompute) * batch_size * iter_size
+    work = passes * sum(_work(network, size) for size in sizes)
     return Plan(
         crop_size, batch_size, iter_size, steps, recompute, workers, replicas or workers,
-        parameters=sum(math.prod(v.shape) for v in model.trainable_variables), multiply_adds=forward, step_multiply_adds=step,
+        parameters=sum(math.prod(v.shape) for v in model.trainable_variables),
+        multiply_adds=forward, step_multiply_adds=passes * forward,
         memory_bytes=_memory(network, sizes, batch_size // workers, iter_size, recompute),
-        seconds=None if rate is None else steps * step / (workers * rate * _EFFICIENCY),
+        seconds=None if rate is None else steps * work / (workers * rate * _EFFICIENCY),
     )  # fmt: skip
 
 
@@ -111,6 +114,25 @@ def multiply_adds(network: keras.Model, size: int) -> int:
     )
 
 
+def _work(network: keras.Model, size: int) -> int:
+    """`multiply_adds` that would take as long as what is done: those that Winograd's convolution spares do not count."""
+    return multiply_adds(network, size) - sum(
+        math.prod(layer.kernel.shape) * height * width
+        - _EVALUATION * math.prod(layer.kernel.shape[-2:]) * winograd.products(height, width, layer.rate)
+        for layer, _, (_, height, width, _) in _by_winograd(network, size)
+    )
+
+
+def _by_winograd(network: keras.Model, size: int) -> list[tuple]:
+    """The rows of `layer_shapes` whose layers are convolved so."""
+    return [
+        (layer, inputs, output)
+        for layer, inputs, output in layer_shapes(network, size)
+        if hasattr(layer, "method") and layer.method != "native" and getattr(layer, "strides", 1) == 1
+        and winograd.applies(layer.kernel.shape, layer.compute_dtype) and winograd.pays(*output[1:3], layer.rate)
+    ]  # fmt: skip
+
+
 def _memory(network, sizes, batch_size, iter_size, recompute) -> int:
     """Bytes: weights and momentum, gradients where they are added up, kernels folded or cast, activations, workspace."""
     trained = 4 * sum(math.prod(v.shape) for v in network.trainable_variables)
@@ -119,7 +141,7 @@ def _memory(network, sizes, batch_size, iter_size, recompute) -> int:
         for layer in network.layers
         if hasattr(layer, "statistics") or (hasattr(layer, "kernel") and layer.compute_dtype != "float32")
     )
-    kept = workspace = 0.0
+    kept = workspace = evaluated = 0.0
     for size in sizes:
         rows = activations(network, size)
         inside = sum(row[1] for row in rows)
@@ -128,10 +150,13 @@ def _memory(network, sizes, batch_size, iter_size, recompute) -> int:
             inside += memory_of(segments) - sum(bytes_inside for _, bytes_inside, _ in segments)
         kept += inside
         workspace = max(workspace, 3 * max(row[2] for row in rows))
+        spectra = [winograd.products(1, 1, 1) * math.prod(layer.kernel.shape[-2:]) for layer, *_ in _by_winograd(network, size)]
+        evaluated = max([evaluated, *spectra])
     tensors = derived * (1 if not recompute else 0.5) + batch_size * (kept + workspace)
     gradients = 2 * trained if iter_size > 1 else 0.3 * trained  # one step's are applied as they come
     layers = _LAYER * sum(hasattr(layer, "kernel") for layer in network.layers)
-    return int(_PROCESS + layers + 2 * trained + _SLACK * (tensors + gradients))
+    kernels = 2 * 4 * evaluated  # of the layer whose gradient is summed up, one product after the other and together
+    return int(_PROCESS + layers + 2 * trained + _SLACK * (tensors + gradients) + kernels)
 
 
 def measured_rate(precision: str = "float32", seconds: float = 0.2) -> float | None:
