@@ -1,5 +1,9 @@
 """3x3 convolution in fewer products: against the definition, in parts, with gradients, and where it is chosen."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -114,3 +118,22 @@ def test_which_kernels_it_takes(method, dtype, shape, chosen):
 def test_an_empty_batch_stays_empty():
     x = tf.zeros([0, 20, 24, CHANNELS])
     assert atrous_conv(x, tf.zeros([3, 3, CHANNELS, CHANNELS]), 2).shape == (0, 20, 24, CHANNELS)
+
+
+def test_layers_of_one_shape_keep_their_own_weights_where_a_server_keeps_them():
+    """TF_ONEDNN_ASSUME_FROZEN_WEIGHTS keeps a kernel's weights at its first run, and layers of one shape share a function."""
+    code = """
+import numpy as np, tensorflow as tf
+from deeplab_tf.layers.atrous import atrous_conv
+random = np.random.default_rng(0).standard_normal
+x, kernels = tf.constant(random((1, 17, 17, 128)), tf.float32), tf.constant(random((3, 3, 3, 128, 128)) / 34, tf.float32)
+def net(x, kernels, method):
+    for kernel in tf.unstack(kernels):
+        x = atrous_conv(x, kernel, 2, method)
+    return x
+net = tf.function(net)
+for _ in range(2):
+    np.testing.assert_allclose(net(x, kernels, "space_to_batch"), net(x, kernels, "native"), atol=1e-3)
+"""
+    settings = {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": "1"}
+    subprocess.run([sys.executable, "-c", code], env=os.environ | settings, check=True, timeout=300)
