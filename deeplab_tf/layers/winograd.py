@@ -23,9 +23,11 @@ _TILES = 512  # at once, so that large pictures need no more memory
 
 
 def applies(kernel_shape: Sequence[int], dtype: str | tf.DType) -> bool:
-    """Whether a kernel is one that gains: float32 3x3 of many channels, on a processor; GPUs do this by themselves."""
+    """Whether a kernel is one that gains: float32 3x3 of many channels, where there are only processors; the kernels of other
+    devices see to this by themselves."""
     large = tuple(kernel_shape[:-2]) == (3, 3) and min(kernel_shape[-2:]) >= _CHANNELS
-    return large and tf.as_dtype(dtype) == tf.float32 and not tf.config.list_physical_devices("GPU")
+    devices = {device.device_type for device in tf.config.list_physical_devices()}
+    return large and tf.as_dtype(dtype) == tf.float32 and devices == {"CPU"}
 
 
 def products(height, width, rate: int):
