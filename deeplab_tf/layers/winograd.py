@@ -18,7 +18,7 @@ _OUT, _IN = 4, 6  # side of a tile's outputs and inputs
 # Where the polynomials are evaluated, and at infinity. With 0, ±1, ±2, as usually written down, the rounding errors are
 # twice as large; these are 5 times those of the definition, 1.1e-6 of the outputs' deviation with 256 channels.
 _POINTS = (0.0, 0.6875, -0.6875, 1.5, -1.5)
-_CHANNELS = 256  # with 128, evaluating and interpolating take nearly all the time that the products save
+_CHANNELS = 128  # with fewer, evaluating and interpolating take the time that the products save
 _TILES = 512  # at once, so that large pictures need no more memory
 
 
