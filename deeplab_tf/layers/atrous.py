@@ -94,12 +94,13 @@ def _same(x: tf.Tensor, kernel: tf.Tensor, rates: tuple[int, ...], way: str, nat
 
 def _in_fewer_products(x: tf.Tensor, kernel: tf.Tensor, rate: int, plain: Callable) -> tf.Tensor:
     """By Winograd's products, forth and back, wherever the map's size lets them pay."""
-
     height, width = x.shape[1:3] if x.shape[1:3].is_fully_defined() else tf.unstack(tf.shape(x)[1:3])
     pays = winograd.pays(height, width, rate)
+    if pays is False:
+        return plain(x, kernel)
 
     def either(fewer, plainly):
-        return (fewer if pays else plainly)() if isinstance(pays, bool) else tf.cond(pays, fewer, plainly)
+        return fewer() if pays is True else tf.cond(pays, fewer, plainly)
 
     def convolve(x, kernel):
         return either(lambda: winograd.conv3x3(x, kernel, rate), lambda: plain(x, kernel))

@@ -19,7 +19,7 @@ _OUT, _IN = 4, 6  # side of a tile's outputs and inputs
 # twice as large; these are 5 times those of the definition, 1.1e-6 of the outputs' deviation with 256 channels.
 _POINTS = (0.0, 0.6875, -0.6875, 1.5, -1.5)
 _CHANNELS = 128  # with fewer, evaluating and interpolating take the time that the products save
-_TILES = 512  # at once, so that large pictures need no more memory
+_TILES = 512  # at once: those of a large picture take several times its map's memory
 
 
 def applies(kernel_shape: Sequence[int], dtype: str | tf.DType) -> bool:
@@ -71,11 +71,10 @@ def _convolve(x: tf.Tensor, kernel: tf.Tensor, rate: int) -> tf.Tensor:
     tiles = _Tiles(tf.shape(x), rate)
     pixels = tiles.padded(x, before=rate)
     evaluate, evaluate_kernel, interpolate = _matrices()
-    spectrum = tf.reshape(evaluate_kernel @ tf.reshape(kernel, [9, -1]), [_IN**2, inputs, outputs])
+    spectrum = _transformed(evaluate_kernel, tf.reshape(kernel, [9, inputs, outputs]))
 
     def convolve(corners):
-        products = _products(_evaluated(evaluate, tiles.read(pixels, corners, _IN)), spectrum)
-        return tf.reshape(interpolate @ tf.reshape(products, [_IN**2, -1]), [_OUT**2, -1, outputs])
+        return _transformed(interpolate, _products(_transformed(evaluate, tiles.read(pixels, corners, _IN)), spectrum))
 
     count = tf.size(tiles.corners)
     parts = tf.maximum(1, -(-count // _TILES))
@@ -94,19 +93,19 @@ def _by_kernel(x: tf.Tensor, of_y: tf.Tensor, rate: int) -> tf.Tensor:
 
     def add(start, total):
         corners = tiles.corners[start : start + _TILES]
-        seen = _evaluated(evaluate, tiles.read(pixels, corners, _IN))
-        wanted = _evaluated(interpolate.T, tiles.read(errors, corners, _OUT))
-        products = tf.reshape(_products(seen, wanted, transpose_a=True), [_IN**2, -1])
-        return start + _TILES, total + evaluate_kernel.T @ products
+        seen = _transformed(evaluate, tiles.read(pixels, corners, _IN))
+        wanted = _transformed(interpolate.T, tiles.read(errors, corners, _OUT))
+        return start + _TILES, total + _transformed(evaluate_kernel.T, _products(seen, wanted, transpose_a=True))
 
-    zeros = tf.zeros([9, inputs * outputs])
+    zeros = tf.zeros([9, inputs, outputs])
     _, total = tf.while_loop(lambda start, _: start < tf.size(tiles.corners), add, (0, zeros), parallel_iterations=1)
     return tf.reshape(total, [3, 3, inputs, outputs])
 
 
-def _evaluated(matrix: np.ndarray, tiles: tf.Tensor) -> tf.Tensor:
+def _transformed(matrix: np.ndarray, x: tf.Tensor) -> tf.Tensor:
     """[rows, columns], [columns, n, channels] -> [rows, n, channels]."""
-    return tf.reshape(matrix @ tf.reshape(tiles, [matrix.shape[1], -1]), [matrix.shape[0], -1, tiles.shape[-1]])
+    y = tf.reshape(matrix @ tf.reshape(x, [matrix.shape[1], -1]), [matrix.shape[0], -1, x.shape[-1]])
+    return tf.ensure_shape(y, [matrix.shape[0], *x.shape[1:]])
 
 
 def _products(a: tf.Tensor, b: tf.Tensor, **how) -> tf.Tensor:

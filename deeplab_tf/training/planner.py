@@ -95,12 +95,13 @@ def plan(
     sizes = [math.floor((crop_size - 1) * scale + 1 + 1e-6) for scale in scales]
     forward = sum(multiply_adds(network, size) for size in sizes)
     passes = (_PASSES + recompute) * batch_size * iter_size
-    work = passes * sum(_work(network, size) for size in sizes)
+    fewer = [row for size in sizes for row in _by_winograd(network, size)]
+    work = passes * (forward - _spared(fewer))
     return Plan(
         crop_size, batch_size, iter_size, steps, recompute, workers, replicas or workers,
         parameters=sum(math.prod(v.shape) for v in model.trainable_variables),
         multiply_adds=forward, step_multiply_adds=passes * forward,
-        memory_bytes=_memory(network, sizes, batch_size // workers, iter_size, recompute),
+        memory_bytes=_memory(network, sizes, batch_size // workers, iter_size, recompute, fewer),
         seconds=None if rate is None else steps * work / (workers * rate * _EFFICIENCY),
     )  # fmt: skip
 
@@ -114,12 +115,12 @@ def multiply_adds(network: keras.Model, size: int) -> int:
     )
 
 
-def _work(network: keras.Model, size: int) -> int:
-    """`multiply_adds` that would take as long as what is done: those that Winograd's convolution spares do not count."""
-    return multiply_adds(network, size) - sum(
+def _spared(fewer: list[tuple]) -> int:
+    """Multiply-adds whose time Winograd's convolution spares, in these rows of `_by_winograd`."""
+    return sum(
         math.prod(layer.kernel.shape) * height * width
         - _EVALUATION * math.prod(layer.kernel.shape[-2:]) * winograd.products(height, width, layer.rate)
-        for layer, _, (_, height, width, _) in _by_winograd(network, size)
+        for layer, _, (_, height, width, _) in fewer
     )
 
 
@@ -133,7 +134,7 @@ def _by_winograd(network: keras.Model, size: int) -> list[tuple]:
     ]  # fmt: skip
 
 
-def _memory(network, sizes, batch_size, iter_size, recompute) -> int:
+def _memory(network, sizes, batch_size, iter_size, recompute, fewer) -> int:
     """Bytes: weights and momentum, gradients where they are added up, kernels folded or cast, activations, workspace."""
     trained = 4 * sum(math.prod(v.shape) for v in network.trainable_variables)
     derived = sum(  # kernels folded with batch norm or cast, kept for the gradients
@@ -141,7 +142,7 @@ def _memory(network, sizes, batch_size, iter_size, recompute) -> int:
         for layer in network.layers
         if hasattr(layer, "statistics") or (hasattr(layer, "kernel") and layer.compute_dtype != "float32")
     )
-    kept = workspace = evaluated = 0.0
+    kept = workspace = 0.0
     for size in sizes:
         rows = activations(network, size)
         inside = sum(row[1] for row in rows)
@@ -150,12 +151,11 @@ def _memory(network, sizes, batch_size, iter_size, recompute) -> int:
             inside += memory_of(segments) - sum(bytes_inside for _, bytes_inside, _ in segments)
         kept += inside
         workspace = max(workspace, 3 * max(row[2] for row in rows))
-        spectra = [winograd.products(1, 1, 1) * math.prod(layer.kernel.shape[-2:]) for layer, *_ in _by_winograd(network, size)]
-        evaluated = max([evaluated, *spectra])
     tensors = derived * (1 if not recompute else 0.5) + batch_size * (kept + workspace)
     gradients = 2 * trained if iter_size > 1 else 0.3 * trained  # one step's are applied as they come
     layers = _LAYER * sum(hasattr(layer, "kernel") for layer in network.layers)
-    kernels = 2 * 4 * evaluated  # of the layer whose gradient is summed up, one product after the other and together
+    # A kernel's gradient at Winograd's points, one product after the other and together.
+    kernels = 2 * 4 * winograd.products(1, 1, 1) * max((math.prod(layer.kernel.shape[-2:]) for layer, *_ in fewer), default=0)
     return int(_PROCESS + layers + 2 * trained + _SLACK * (tensors + gradients) + kernels)
 
 
