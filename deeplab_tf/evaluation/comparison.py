@@ -96,10 +96,13 @@ def refuse_others(one: Part, other: Part) -> None:
             f"{example}), expected the same; evaluate both on the same."
         )
     truth = [part.stages["before"]["classes"][:, 1] for part in (one, other)]
-    changed = np.flatnonzero((truth[0] != truth[1]).any(axis=1))
-    if changed.size:
+    changed = (truth[0] != truth[1]).any(axis=1)
+    if one.masks and other.masks:
+        changed |= np.not_equal(one.masks, other.masks)
+    if changed.any():
         raise UserError(
-            f"{both} are of different masks ({one.ids[changed[0]]} has other labels), expected the same; evaluate both again."
+            f"{both} are of different masks ({one.ids[changed.argmax()]} has other labels), expected the same; evaluate "
+            "both again."
         )
 
 

@@ -33,6 +33,7 @@ class Part:
       ids, places: of the pictures, and their numbers in the set.
       stages: "before" and perhaps "after" -> the arrays of `Stage.state`.
       exhibits: of a shard, `Exhibits.state`; else None.
+      masks: checksums of the pictures' true ids; empty in older files.
     """
 
     path: pathlib.Path
@@ -41,6 +42,7 @@ class Part:
     places: tuple[int, ...]
     stages: dict[str, dict[str, np.ndarray]]
     exhibits: dict | None = None
+    masks: tuple[int, ...] = ()
 
     def counts(self, stage: str, ignore_label: int) -> ConfusionMatrix:
         """The confusion matrix of a stage."""
@@ -71,7 +73,8 @@ def save_part(path: str | os.PathLike, tally: Tally, about: dict, exhibits: dict
     arrays = {f"{stage}/{name}": array for stage, counts in tally.stages.items() for name, array in counts.state().items()}
     facts = {"dataset": tally.spec.name, "classes": list(tally.spec.class_names), "ignored": list(tally.ignored),
              "trimap": tally.trimap} | about  # fmt: skip
-    arrays |= {"about": np.array(json.dumps(facts)), "ids": np.array(tally.ids), "places": np.array(tally.places)}
+    arrays |= {name: np.array(getattr(tally, name)) for name in ("ids", "places", "masks")}
+    arrays["about"] = np.array(json.dumps(facts))
     if exhibits is not None:
         arrays["exhibits"] = np.frombuffer(json.dumps(exhibits).encode(), np.uint8)
     np.savez_compressed(stream, **arrays)
@@ -91,7 +94,8 @@ def load_part(path: str | os.PathLike) -> Part:
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}
         about = json.loads(str(arrays.pop("about")))
-        ids, places = arrays.pop("ids").tolist(), arrays.pop("places").tolist()
+        ids, places = (tuple(arrays.pop(name).tolist()) for name in ("ids", "places"))
+        masks = tuple(arrays.pop("masks").tolist()) if "masks" in arrays else ()
         exhibits = json.loads(arrays.pop("exhibits").tobytes()) if "exhibits" in arrays else None
     except FileNotFoundError:
         raise UserError(f"{path}: is not there; evaluate first.") from None
@@ -101,7 +105,7 @@ def load_part(path: str | os.PathLike) -> Part:
     for name, array in arrays.items():
         stage, _, what = name.partition("/")
         stages.setdefault(stage, {})[what] = array
-    return Part(path, about, tuple(ids), tuple(places), stages, exhibits)
+    return Part(path, about, ids, places, stages, exhibits, masks)
 
 
 def load_shards(out_dir: str | os.PathLike) -> list[Part]:
@@ -148,6 +152,7 @@ def tally_of(spec, parts: Sequence[Part]) -> Tally:
     for part in parts:
         tally.ids += part.ids
         tally.places += part.places
+        tally.masks += part.masks
         for name, stage in tally.stages.items():
             stage.add_state(part.stages[name])
     return tally.in_order()

@@ -14,6 +14,7 @@ import tqdm
 from PIL import Image
 
 from deeplab_tf.datasets.colors import color_table
+from deeplab_tf.datasets.masks import read_mask_values
 from deeplab_tf.datasets.samples import Sample
 from deeplab_tf.datasets.specs import DatasetSpec
 from deeplab_tf.errors import UserError
@@ -103,15 +104,12 @@ def _encoded(spec, form: Format, samples, found, label_ids: bool) -> Iterator[tu
 
 
 def _read(path: pathlib.Path, sample: Sample) -> np.ndarray:
+    values = read_mask_values(path)
     try:
-        with Image.open(path) as file:
-            # Pillow spreads grey of 2 and 4 bits over 0..255; an id is the number before that.
-            step = {"L;2": 85, "L;4": 17}.get(file.tile[0][3], 1) if file.tile else 1
-            values = np.array(file).astype(np.uint16) // step
         with Image.open(sample.image) as picture:
             size = picture.size
     except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read with {sample.image} ({error}); predict it again.") from error
+        raise UserError(f"{path}: cannot be compared with {sample.image} ({error}); predict it again.") from error
     if values.ndim != 2:
         raise UserError(f"{path}: got a colour picture, expected a grey or palette PNG of ids; predict it again.")
     if values.shape[::-1] != size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,7 +24,7 @@ class Tally:
       ignored: train ids that count as void and have no IoU.
 
     Attributes:
-      ids: of the pictures that were counted; `places` are theirs in the whole set.
+      ids: of the pictures that were counted; `places` are theirs in the whole set, `masks` checksums of their true ids.
     """
 
     def __init__(self, spec, with_crf: bool, trimap: str | None, ignored: Sequence[int] = ()):
@@ -31,6 +32,7 @@ class Tally:
         self.stages = {"before": Stage(spec, trimap, ignored)} | ({"after": Stage(spec, trimap, ignored)} if with_crf else {})
         self.ids: list[str] = []
         self.places: list[int] = []
+        self.masks: list[int] = []
 
     def add(
         self, id: str, place: int, label: np.ndarray, before: np.ndarray, after: np.ndarray | None,
@@ -48,6 +50,7 @@ class Tally:
             stage.add(label, ids, instances)
         self.ids.append(id)
         self.places.append(place)
+        self.masks.append(_checksum(label))
 
     @property
     def images(self) -> int:
@@ -77,10 +80,14 @@ class Tally:
     def in_order(self) -> Tally:
         """Itself, with the pictures in the order of the set."""
         order = np.argsort(self.places, kind="stable")
-        self.ids, self.places = [self.ids[k] for k in order], [self.places[k] for k in order]
+        self.ids, self.places, self.masks = ([kept[k] for k in order] for kept in (self.ids, self.places, self.masks))
         for stage in self.stages.values():
             stage.sort(order)
         return self
+
+
+def _checksum(label: np.ndarray) -> int:
+    return zlib.crc32(np.asarray(label, np.uint8).tobytes(), zlib.crc32(str(label.shape).encode()))
 
 
 def collapse_warnings(before: ConfusionMatrix, after: ConfusionMatrix | None, class_names: Sequence[str]) -> list[str]:

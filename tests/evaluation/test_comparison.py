@@ -13,10 +13,10 @@ from deeplab_tf.experiment.flags import run as run_door
 from tests.evaluation.test_summary import SPEC, label_map, noisy
 
 
-def part(folder, share, count=30, spec=SPEC, ids=None, change=None, seed=1):
+def part(folder, share, count=30, spec=SPEC, ids=None, mask_of=label_map, seed=1):
     tally = Tally(spec, False, "label_change")
     for k in range(count):
-        label = label_map(k if change is None else change(k))
+        label = mask_of(k)
         tally.add((ids or "p{}").format(k), k, label, noisy(label, seed * 1000 + k, share), None)
     folder.mkdir(exist_ok=True)
     save_part(folder / "pictures.npz", tally, {"shard": [1, 1], "settings": {"split": "val"}, "seconds": 1.0})
@@ -56,7 +56,8 @@ def test_what_is_not_of_one_set_is_refused(tmp_path):
         "different data sets": {"spec": types.SimpleNamespace(**vars(SPEC) | {"name": "another"})},
         "different label tables": {"spec": types.SimpleNamespace(**vars(SPEC) | {"class_names": ("road", "sky", "pole")})},
         "different pictures .4 and 4; p0 is": {"ids": "q{}"},
-        "different masks .p0 has other": {"change": lambda k: k + 1},
+        "different masks .p0 has other": {"mask_of": lambda k: label_map(k + 1)},
+        "different masks .p2 has other": {"mask_of": lambda k: label_map(k)[:: -1 if k == 2 else 1]},  # of equal counts
     }
     for number, (message, options) in enumerate(others.items()):
         with pytest.raises(UserError, match=message):

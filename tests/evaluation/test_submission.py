@@ -92,7 +92,7 @@ def test_what_is_wrong_is_named_and_nothing_is_written(predicted, tmp_path, caps
     Image.fromarray(whole[:-1].astype(np.uint8)).save(paths[1])
     assert f"{paths[1].name}: is " in refused() and "one size" in refused()
     paths[1].write_bytes(b"no picture")
-    assert f"{paths[1].name}: cannot be read" in refused()
+    assert f"{paths[1].name}: no PNG" in refused()
     paths[2].unlink()
     assert f"1 of {len(samples)} pictures have no label map ({samples[2].id})" in refused()
     with pytest.raises(SystemExit):
