@@ -7,8 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from deeplab_tf.datasets import sequences, statistics
-from deeplab_tf.datasets.masks import read_label
+from deeplab_tf.datasets import pipeline, sequences, statistics, wrong_files
 from deeplab_tf.datasets.pictures import read_image
 from deeplab_tf.datasets.samples import list_samples
 from deeplab_tf.datasets.specs import DatasetSpec
@@ -43,12 +42,15 @@ def foresee(
     held_out = list_samples(spec, data_dir, eval_split) if eval_split else ()
     if len(train) + len(held_out) > _MOST_PICTURES:
         return []
-    labels = [read_label(sample.label, spec) for sample in train]
+    labels, trained = [], {}
+    with wrong_files.user_errors(spec, train):
+        for example, sample in zip(pipeline.examples_of(pipeline.files(spec, train)).as_numpy_iterator(), train, strict=True):
+            labels.append(example["label"])
+            trained[sample.id] = sequences.thumbnail(example["image"])
     histograms = np.array([np.bincount(label.ravel(), minlength=256) for label in labels])
     said = rare_classes(statistics.from_histograms(spec, histograms), len(labels), ignored)
     said += seldom_in_crops(spec.class_names, labels, crop_size, ignored)
-    paths = {sample.image for sample in train}
-    trained = {sample.id: sequences.thumbnail(read_image(sample.image)) for sample in train}
+    paths = {sample.image for sample in train}  # held-out pictures may have no masks
     held = {sample.id: sequences.thumbnail(read_image(sample.image)) for sample in held_out if sample.image not in paths}
     for look in (copies, shared_sequences):
         said += look(trained, held, train_split, eval_split or "")

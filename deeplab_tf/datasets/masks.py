@@ -32,7 +32,7 @@ def read_label(path: str | os.PathLike, spec: DatasetSpec) -> np.ndarray:
     require_labels(spec)
     with naming(path, "a PNG mask"):
         path = os.fspath(path)
-        return _label_function(spec)(tf.io.read_file(path), path).numpy()
+        return decode_label(tf.io.read_file(path), path, spec).numpy()
 
 
 def read_mask_values(path: str | os.PathLike) -> np.ndarray:
@@ -50,7 +50,7 @@ def read_mask_values(path: str | os.PathLike) -> np.ndarray:
 
 
 def decode_label(data: tf.Tensor, path: tf.Tensor, spec: DatasetSpec) -> tf.Tensor:
-    """File contents to uint8 [height, width] train ids, 255 for void; a TensorFlow graph function.
+    """File contents to uint8 [height, width] train ids, 255 for void; in a graph of TensorFlow's or outside.
 
     Args:
       data: scalar string, the file's bytes.
@@ -61,12 +61,7 @@ def decode_label(data: tf.Tensor, path: tf.Tensor, spec: DatasetSpec) -> tf.Tens
       tf.errors.InvalidArgumentError: the file is no PNG or holds an unknown value; `wrong_files.user_errors` makes it
         readable.
     """
-    with tf.control_dependencies([_check_png(data, path)]):
-        kind = png.header(data)[png.COLOR_TYPE]
-    colored = (kind & 2 > 0) & (kind != png.PALETTE)
-    label = tf.cond(colored, lambda: _label_of_colors(data, path, spec), lambda: _label_of_values(data, path, spec))
-    label.set_shape([None, None])
-    return label
+    return _label_function(spec)(data, path)
 
 
 def require_labels(spec: DatasetSpec) -> None:
@@ -84,8 +79,17 @@ def require_labels(spec: DatasetSpec) -> None:
 
 @functools.cache
 def _label_function(spec: DatasetSpec):
+    """Traced once for all pipelines of a data set: it takes longer than everything else in them."""
+
+    def decode(data, path):
+        with tf.control_dependencies([_check_png(data, path)]):
+            kind = png.header(data)[png.COLOR_TYPE]
+        colored = (kind & 2 > 0) & (kind != png.PALETTE)
+        label = tf.cond(colored, lambda: _label_of_colors(data, path, spec), lambda: _label_of_values(data, path, spec))
+        return tf.ensure_shape(label, [None, None])
+
     text = tf.TensorSpec([], tf.string)
-    return tf.function(lambda data, path: decode_label(data, path, spec), input_signature=[text, text], autograph=False)
+    return tf.function(decode, input_signature=[text, text], autograph=False)
 
 
 @functools.cache

@@ -6,6 +6,7 @@ are stored (an EXIF orientation is not applied: masks are drawn on stored pixels
 
 from __future__ import annotations
 
+import functools
 import os
 
 import numpy as np
@@ -29,18 +30,12 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
 
 
 def decode_image(data: tf.Tensor) -> tf.Tensor:
-    """File contents (scalar string) to uint8 [height, width, 3], RGB; a TensorFlow graph function.
+    """File contents (scalar string) to uint8 [height, width, 3], RGB; in a graph of TensorFlow's or outside.
 
     Raises:
       tf.errors.InvalidArgumentError: they are neither JPEG nor PNG, or damaged; `wrong_files.user_errors` names the file.
     """
-    # The op takes WebP and GIF too, with another shape, and colours that nobody checked.
-    is_picture = png.is_png(data) | _is_jpeg(data)
-    refusal = tf.debugging.Assert(is_picture, ["cannot decode: neither JPEG nor PNG, size", tf.strings.length(data)])
-    with tf.control_dependencies([refusal]):
-        image = tf.cond(png.is_png(data), lambda: _decode_png_picture(data), lambda: _decode_rgb(data))
-    image.set_shape([None, None, 3])
-    return image
+    return _picture_function()(data)
 
 
 def decode_part(data: tf.Tensor, begin: tf.Tensor, extent: tf.Tensor) -> tf.Tensor:
@@ -71,6 +66,21 @@ def image_size(data: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:
         return tf.cond(png.is_png(data), lambda: png.size(data), lambda: otherwise)
 
     return tf.cond(_is_jpeg(data), lambda: tf.image.extract_jpeg_shape(data)[:2], of_other)
+
+
+@functools.cache
+def _picture_function():
+    """Traced once for all that reads pictures."""
+
+    def decode(data):
+        # The op takes WebP and GIF too, with another shape, and colours that nobody checked.
+        is_picture = png.is_png(data) | _is_jpeg(data)
+        refusal = tf.debugging.Assert(is_picture, ["cannot decode: neither JPEG nor PNG, size", tf.strings.length(data)])
+        with tf.control_dependencies([refusal]):
+            image = tf.cond(png.is_png(data), lambda: _decode_png_picture(data), lambda: _decode_rgb(data))
+        return tf.ensure_shape(image, [None, None, 3])
+
+    return tf.function(decode, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 
 
 def _decode_rgb(data: tf.Tensor) -> tf.Tensor:

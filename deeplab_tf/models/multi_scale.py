@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fractions
+import functools
 
 import keras
 import tensorflow as tf
@@ -40,12 +41,16 @@ class MultiScale(keras.Model):
         With `return_all`, a list: every scale's own logits in the order of `scales`, the fused ones last.
         """
         height, width = tf.shape(picture)[1], tf.shape(picture)[2]
+        network = functools.partial(self.network, training=training)
+        if None in picture.shape[1:3]:  # one graph serves all scales: to trace and start one for each takes thrice as long
+            anything = tf.TensorSpec([None, None, None, 3], picture.dtype)
+            network = tf.function(network, input_signature=[anything], autograph=False)
         own = []
         for scale in self.scales:
             scaled = picture
             if scale != 1.0:
                 scaled = resize_align_corners(picture, (scaled_size(height, scale), scaled_size(width, scale)))
-            own.append(self.network(scaled, training=training))
+            own.append(network(scaled))
         target = own[self.scales.index(1.0) if 1.0 in self.scales else 0]
         fused = target
         for logits in own:
