@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from deeplab_tf.inference.memory import Footprint
 from deeplab_tf.layers import resize_align_corners
-from deeplab_tf.models.multi_scale import MultiScale
+from deeplab_tf.models.multi_scale import at_scales, checked_scales
 from deeplab_tf.models.zoo import size_multiple
 from deeplab_tf.published import MEAN_RGB
 
@@ -44,9 +44,7 @@ class Predictor:
     """
 
     def __init__(self, model: keras.Model, scales: tuple[float, ...] = (1.0,), flip: bool = False, fusion: str = "max_logits"):
-        scales = tuple(float(scale) for scale in scales)
-        if not scales or min(scales) <= 0:
-            raise ValueError(f"scales are {scales}, expected one positive factor or more")
+        scales = checked_scales(scales)
         if fusion not in FUSIONS:
             raise ValueError(f"fusion is {fusion!r}, expected one of {', '.join(FUSIONS)}")
         network = getattr(model, "network", model)
@@ -54,7 +52,9 @@ class Predictor:
             scales = tuple(model.scales)
         self.scales, self.flip, self.fusion = scales, bool(flip), fusion
         self.network = network
-        self._fused = network if scales == (1.0,) else MultiScale(network, scales)
+        self._call = functools.partial(network, training=False)
+        anything = tf.TensorSpec([None, None, None, 3])
+        self._shared = tf.function(self._call, input_signature=[anything], autograph=False)
         self.num_classes, self.output_stride = _probe(network)
         self.multiple = size_multiple(self.output_stride, scales)
         # Sizes are left open: one trace serves every picture, so a set of many sizes neither retraces nor leaks.
@@ -68,7 +68,11 @@ class Predictor:
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
         """[batch, height, width, 3] RGB 0..255 -> float32 [batch, rows, columns, K] of the padded pictures."""
-        return tf.cast(self._fused(self._padded(images), training=False), tf.float32)
+        return tf.cast(at_scales(self._network_for(images), self._padded(images), self.scales), tf.float32)
+
+    def _network_for(self, images: tf.Tensor):
+        """One graph for all scales of pictures of any size: to trace and to start one for each takes thrice as long."""
+        return self._shared if len(self.scales) > 1 and None in images.shape[1:3] else self._call
 
     def _padded(self, images: tf.Tensor) -> tf.Tensor:
         return pad_to_multiple(tf.cast(images, tf.float32), self.multiple)
@@ -95,7 +99,7 @@ class Predictor:
     def _softmax(self, images: tf.Tensor) -> tf.Tensor:
         if self.fusion == "max_logits" or len(self.scales) == 1:
             return tf.nn.softmax(self._at_full_size(self.logits(images), images), axis=-1)
-        *own, _ = self._fused(self._padded(images), training=False, return_all=True)
+        *own, _ = at_scales(self._network_for(images), self._padded(images), self.scales, return_all=True)
         full = [self._at_full_size(tf.cast(logits, tf.float32), images) for logits in own]
         return tf.add_n([tf.nn.softmax(logits, axis=-1) for logits in full]) / len(own)
 

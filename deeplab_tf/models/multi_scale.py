@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fractions
 import functools
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -30,9 +31,7 @@ class MultiScale(keras.Model):
 
     def __init__(self, network: keras.Model, scales: tuple[float, ...] = (0.5, 0.75, 1.0), **kwargs):
         super().__init__(**kwargs)
-        scales = tuple(float(scale) for scale in scales)
-        if not scales or min(scales) <= 0 or (len(scales) > 1 and 1.0 not in scales):
-            raise ValueError(f"MultiScale scales: got {scales}, expected factors above 0 with 1 among them.")
+        scales = checked_scales(scales)
         self.network, self.scales = network, scales
 
     def call(self, picture, training=False, return_all=False):
@@ -40,23 +39,7 @@ class MultiScale(keras.Model):
 
         With `return_all`, a list: every scale's own logits in the order of `scales`, the fused ones last.
         """
-        height, width = tf.shape(picture)[1], tf.shape(picture)[2]
-        network = functools.partial(self.network, training=training)
-        if None in picture.shape[1:3]:  # one graph serves all scales: to trace and start one for each takes thrice as long
-            anything = tf.TensorSpec([None, None, None, 3], picture.dtype)
-            network = tf.function(network, input_signature=[anything], autograph=False)
-        own = []
-        for scale in self.scales:
-            scaled = picture
-            if scale != 1.0:
-                scaled = resize_align_corners(picture, (scaled_size(height, scale), scaled_size(width, scale)))
-            own.append(network(scaled))
-        target = own[self.scales.index(1.0) if 1.0 in self.scales else 0]
-        fused = target
-        for logits in own:
-            if logits is not target:
-                fused = tf.maximum(fused, resize_align_corners(logits, tf.unstack(tf.shape(target)[1:3])))
-        return [*own, fused] if return_all else fused
+        return at_scales(functools.partial(self.network, training=training), picture, self.scales, return_all)
 
     def get_config(self):
         return super().get_config() | {"network": keras.saving.serialize_keras_object(self.network), "scales": self.scales}
@@ -64,6 +47,33 @@ class MultiScale(keras.Model):
     @classmethod
     def from_config(cls, config):
         return cls(**config | {"network": keras.saving.deserialize_keras_object(config["network"])})
+
+
+def checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
+    """The scales as numbers; ValueError where there is none, one that is not positive, or no 1 among several."""
+    scales = tuple(float(scale) for scale in scales)
+    if not scales or min(scales) <= 0 or (len(scales) > 1 and 1.0 not in scales):
+        raise ValueError(f"MultiScale scales: got {scales}, expected factors above 0 with 1 among them.")
+    return scales
+
+
+def at_scales(
+    network: Callable[[tf.Tensor], tf.Tensor], picture: tf.Tensor, scales: tuple[float, ...], return_all: bool = False
+) -> tf.Tensor | list[tf.Tensor]:
+    """What `MultiScale` computes, of any function that turns pictures into logits."""
+    height, width = tf.shape(picture)[1], tf.shape(picture)[2]
+    own = []
+    for scale in scales:
+        scaled = picture
+        if scale != 1.0:
+            scaled = resize_align_corners(picture, (scaled_size(height, scale), scaled_size(width, scale)))
+        own.append(network(scaled))
+    target = own[scales.index(1.0) if 1.0 in scales else 0]
+    fused = target
+    for logits in own:
+        if logits is not target:
+            fused = tf.maximum(fused, resize_align_corners(logits, tf.unstack(tf.shape(target)[1:3])))
+    return [*own, fused] if return_all else fused
 
 
 def scaled_size(size: tf.Tensor, scale: float) -> tf.Tensor:
