@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import io
 import json
 import logging
 import os
+import pathlib
 import posixpath
-from collections.abc import Collection, Sequence
+import shutil
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from deeplab_tf.errors import UserError
@@ -19,6 +22,7 @@ from deeplab_tf.experiment.network import crf_of
 from deeplab_tf.experiment.segmenters import load_segmenter
 from deeplab_tf.extras import needed
 from deeplab_tf.inference.label_files import LabelFiles
+from deeplab_tf.locks import holding
 
 SETTINGS = "pipeline.json"
 
@@ -56,7 +60,8 @@ def label_pictures(
       beam_options: Beam's own, such as --runner=FlinkRunner.
 
     Raises:
-      UserError: Beam is not installed, nothing is named, results of other settings, or as loading the network does.
+      UserError: Beam is not installed, nothing is named, results of other settings, a local folder that another pipeline writes
+        to, or as loading the network does.
     """
     beam, serving = _beam()
     from apache_beam.io.filesystems import FileSystems
@@ -86,13 +91,14 @@ def label_pictures(
     crf = crf_of(config)
     files = LabelFiles(network.class_names, network.palette, write=tuple(write))
     transform = serving.LabelPictures(serving.SegmenterHandler(load, threads=threads), out, files, crf)
-    _claim(FileSystems, serving.write_whole, posixpath.join(out, SETTINGS), {
-        "network": dict(network.origin), "classes": list(network.class_names), "write": sorted(write),
-        "crf": crf and str(crf.params),
-    })  # fmt: skip
-    with beam.Pipeline(options=PipelineOptions(list(beam_options))) as pipeline:
-        pipeline | "source" >> pictures_of(source, column) | "label" >> transform
-    shares, failed = (_rows(FileSystems, posixpath.join(out, file)) for file in (serving.SHARES, serving.FAILED))
+    with _alone(out):
+        _claim(FileSystems, serving.write_whole, posixpath.join(out, SETTINGS), {
+            "network": dict(network.origin), "classes": list(network.class_names), "write": sorted(write),
+            "crf": crf and str(crf.params),
+        })  # fmt: skip
+        with beam.Pipeline(options=PipelineOptions(list(beam_options))) as pipeline:
+            pipeline | "source" >> pictures_of(source, column) | "label" >> transform
+        shares, failed = (_rows(FileSystems, posixpath.join(out, file)) for file in (serving.SHARES, serving.FAILED))
     return Labelled(len(shares), [(uri, reason) for uri, reason in failed])
 
 
@@ -101,6 +107,20 @@ def _beam():
     from deeplab_tf.serving import beam
 
     return apache_beam, beam
+
+
+@contextlib.contextmanager
+def _alone(out: str) -> Iterator[None]:
+    """Holds a folder of this machine, and takes away what a killed run left there half-written."""
+    if "://" in out:
+        yield
+        return
+    with holding(out, "pipeline"):
+        for partial in pathlib.Path(out).rglob(".*.partial"):
+            partial.unlink(missing_ok=True)
+        for folder in pathlib.Path(out).glob("beam-temp-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        yield
 
 
 def _claim(file_systems, write_whole, path: str, about: dict) -> None:

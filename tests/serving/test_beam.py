@@ -92,8 +92,6 @@ def test_killed_in_the_middle_and_run_again_by_two_workers(folder, expected):
         time.sleep(0.01)
     first.kill()
     first.communicate()
-    for half in out.rglob("*.partial"):
-        half.unlink()  # what the kill left: no result has its name
     done = {path: path.stat().st_mtime_ns for path in out.rglob("p*.png")}  # the last file of a picture
     assert 0 < len(done) < GOOD
     second = start(folder, out, "--", "--direct_num_workers=2", "--direct_running_mode=multi_processing")
@@ -103,6 +101,7 @@ def test_killed_in_the_middle_and_run_again_by_two_workers(folder, expected):
                                    f"stand in {out}/failed.csv.") and "Traceback" not in errors  # fmt: skip
     check(out, expected)
     assert all(path.stat().st_mtime_ns == when for path, when in done.items())  # not done again
+    assert not [*out.rglob(".*"), *out.glob("beam-temp-*")]  # nor does anything half-written stay
     head, *failed = rows(out / "failed.csv")
     assert head == ["picture", "reason"] and len(failed) == BROKEN
     for uri, reason in failed:
