@@ -91,6 +91,23 @@ def test_maps_that_need_more_products_are_left_to_the_definition():
         np.testing.assert_allclose(convolve(x), expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("size", [(1, 1), (5, 9), (12, 14), (13, 40)])
+def test_maps_near_the_rate_have_the_gradients_of_double_precision(size):
+    """Taps that lie on the map nowhere, in a corner, or everywhere."""
+    assert not winograd.pays(*size, 12)
+    x, kernel, of_y = _random(2, *size, CHANNELS), _random(3, 3, CHANNELS, CHANNELS), _random(2, *size, CHANNELS)
+
+    def found(dtype):
+        values = [tf.constant(array, dtype) for array in (x, kernel, of_y)]
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            y = atrous_conv(values[0], values[1], 12)
+        return y, *tape.gradient(y, values[:2], values[2])
+
+    for single, double in zip(found("float32"), found("float64"), strict=True):
+        np.testing.assert_allclose(single, double, atol=1e-5 * np.abs(double).max())
+
+
 @pytest.mark.parametrize(
     ("method", "dtype", "shape", "chosen"),
     [
