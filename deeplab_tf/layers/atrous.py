@@ -128,7 +128,8 @@ def _tap_by_tap(x: tf.Tensor, kernel: tf.Tensor, rate: int) -> tf.Tensor:
     taps, size = kernel.shape[:-2], tf.shape(x)[1:-1]
     parts = []
     for tap, weights in zip(np.ndindex(*taps), tf.unstack(tf.reshape(kernel, [-1, 1, 1, *kernel.shape[-2:]])), strict=True):
-        offset = np.int32([rate * place - same_padding(count, rate)[0] for place, count in zip(tap, taps, strict=True)])
+        places = [rate * place - same_padding(count, rate)[0] for place, count in zip(tap, taps, strict=True)]
+        offset = np.array(places, np.int32)
         missing = tf.minimum(np.abs(offset), size)
         before = tf.where(offset < 0, missing, 0)  # outputs that this tap leaves out above and to the left, else behind
         begin, extent = tf.where(offset > 0, missing, 0), size - missing
