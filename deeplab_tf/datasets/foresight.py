@@ -50,7 +50,8 @@ def foresee(
     histograms = np.array([np.bincount(label.ravel(), minlength=256) for label in labels])
     said = rare_classes(statistics.from_histograms(spec, histograms), len(labels), ignored)
     said += seldom_in_crops(spec.class_names, labels, crop_size, ignored)
-    paths = {sample.image for sample in train}  # held-out pictures may have no masks
+    paths = {sample.image for sample in train}
+    # Not by the pipeline: held-out pictures may have no masks.
     held = {sample.id: sequences.thumbnail(read_image(sample.image)) for sample in held_out if sample.image not in paths}
     for look in (copies, shared_sequences):
         said += look(trained, held, train_split, eval_split or "")
