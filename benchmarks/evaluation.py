@@ -75,16 +75,11 @@ def _pictures(options) -> Iterator[pathlib.Path]:
         yield folder
 
 
-def _network(options, precision):
-    import keras
-
+def network(options, precision: str):
+    """Ours, of random weights."""
     from deeplab_tf.models.deeplab import build_model
 
-    keras.mixed_precision.set_global_policy(precision)
-    try:
-        return build_model(options.model, 21, width=options.width, atrous_method="auto", seed=0)
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
+    return build_model(options.model, 21, width=options.width, atrous_method="auto", precision=precision, seed=0)
 
 
 class _CrfOf:
@@ -110,7 +105,7 @@ def _stages(folder, options, precision):
     from deeplab_tf.datasets.specs import get_dataset
     from deeplab_tf.evaluation.evaluate import evaluate
 
-    model, spec, crf = _network(options, precision), get_dataset("voc2012"), _CrfOf(folder)
+    model, spec, crf = network(options, precision), get_dataset("voc2012"), _CrfOf(folder)
     examples = [{"id": str(number), "image": image, "label": crf(image).argmax(axis=-1)}
                 for number, image in enumerate(crf.pictures)]  # fmt: skip
 
@@ -164,7 +159,7 @@ def our_files(folder: pathlib.Path, options, precision: str):
     from deeplab_tf.inference.predictions import predict_pictures
     from deeplab_tf.inference.segment import segment
 
-    model, spec, crf = _network(options, precision), get_dataset("voc2012"), _CrfOf(folder)
+    model, spec, crf = network(options, precision), get_dataset("voc2012"), _CrfOf(folder)
     pictures = find_pictures([str(folder / "*.png")])
     files = LabelFiles(spec.class_names, spec.palette, None, ["labels"])
 

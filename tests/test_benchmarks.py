@@ -1,9 +1,11 @@
-"""What the benchmarks stand on: a peer in a process of its own."""
+"""What the benchmarks stand on: a peer in a process of its own, and a network that computes in what is told."""
 
 import os
+import types
 
 import pytest
 
+from benchmarks import evaluation
 from benchmarks.measuring import elsewhere, in_turn, resident_megabytes
 from deeplab_tf.errors import UserError
 
@@ -38,3 +40,9 @@ def test_a_crash_elsewhere_is_a_sentence():
 
 def test_memory_is_read():
     assert 1 < resident_megabytes("VmRSS") <= resident_megabytes("VmHWM")
+
+
+@pytest.mark.parametrize(("precision", "computed"), [("float32", "float32"), ("mixed_bfloat16", "bfloat16")])
+def test_an_evaluation_is_timed_in_the_precision_that_it_tells(precision, computed):
+    network = evaluation.network(types.SimpleNamespace(model="vgg16_largefov", width=0.05), precision)
+    assert network.get_layer("conv1_1").compute_dtype == computed
