@@ -64,14 +64,15 @@ def from_histograms(spec: DatasetSpec, histograms: np.ndarray) -> ClassFrequenci
     )
 
 
-def median_frequency_weights(frequencies: ClassFrequencies) -> np.ndarray:
-    """Class weights median(f) / f (Eigen and Fergus, ICCV 2015, section 6.3.2), float32 [classes].
+def median_frequency_weights(frequencies: ClassFrequencies, power: float = 1.0) -> np.ndarray:
+    """Class weights (median(f) / f) ^ power, float32 [classes]; power 1 is Eigen and Fergus (ICCV 2015, section 6.3.2).
 
     f of a class is its pixels over all labelled pixels of the pictures that hold it. A class that never occurs gets
-    weight 1 (no pixel uses it) and does not enter the median.
+    weight 1 (no pixel uses it) and does not enter the median. A power below 1 softens the weights: rare classes still count
+    more, and are found less often where they are not.
     """
     there = frequencies.pixels > 0
     weights = np.ones(len(frequencies.names), np.float32)
     f = frequencies.pixels[there] / frequencies.pixels_beside[there]
-    weights[there] = np.median(f) / f if there.any() else 1
+    weights[there] = (np.median(f) / f) ** power if there.any() else 1
     return weights

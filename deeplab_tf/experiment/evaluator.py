@@ -97,9 +97,14 @@ def masks_of(config: ExperimentConfig, spec: DatasetSpec, match_names: bool) -> 
 
 
 def _whole(examples, where: tuple) -> dict:
-    """The set that a shard is a part of: its number of pictures and, but of records, a hash of their ids."""
-    ids = [] if is_records(where[1]) else [sample.id for sample in list_samples(*where)]
-    return {"pictures": count_examples(examples), "ids": hashlib.blake2b("\n".join(ids).encode(), digest_size=16).hexdigest()}
+    """The set that a shard is a part of: its number of pictures and, but of records, a hash of their ids and masks, for a
+    mask that is mended between two shards would count in one of them as it was."""
+    digest = hashlib.blake2b(digest_size=16)
+    for sample in () if is_records(where[1]) else list_samples(*where):
+        digest.update(sample.id.encode() + b"\0")
+        if sample.label:
+            digest.update(hashlib.blake2b(pathlib.Path(sample.label).read_bytes(), digest_size=16).digest())
+    return {"pictures": count_examples(examples), "masks": digest.hexdigest()}
 
 
 def _origin(

@@ -103,7 +103,9 @@ class SolverConfig:
         5e-4, "weight decay; never on biases and batch norm", Range("0 or more", lambda value: value >= 0)
     )
     head_multiplier: float = setting(10.0, "factor on the rate of the last layer's weights (biases: twice that)", ABOVE_0)
-    class_weights: str = setting("none", "weights of the classes in the loss", choices=("none", "median_frequency"))
+    class_weights: str = setting(
+        "none", "weights of the classes in the loss", choices=("none", "sqrt_median_frequency", "median_frequency")
+    )
     seed: int = setting(
         0, "seed of the initial weights, the order, the crops and dropout",
         Range("a whole number in [0, 2^31)", lambda value: 0 <= value < 2**31),

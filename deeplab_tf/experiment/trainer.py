@@ -220,6 +220,7 @@ def _optimizer(solver) -> CaffeSGD:
 def _class_weights(kind: str, spec: DatasetSpec, data_dir: str, split: str) -> tuple[float, ...] | None:
     if kind == "none":
         return None
-    weights = median_frequency_weights(sources.class_frequencies(spec, data_dir, split))
+    power = {"sqrt_median_frequency": 0.5, "median_frequency": 1.0}[kind]
+    weights = median_frequency_weights(sources.class_frequencies(spec, data_dir, split), power)
     _log.info("class weights: %s", ", ".join(f"{n} {w:.2f}" for n, w in zip(spec.class_names, weights, strict=True)))
     return tuple(map(float, weights))

@@ -370,6 +370,7 @@ def coco_of(folder, names, pictures):
         (["seq2/1.png", "seq1/1.png"], ["deep/seq1/1.png"], {"deep/seq1/1": "seq1/1.png"}, "seq2/1.png: there is no such"),
         (["1.png", "seq1/1.png"], ["seq1/1.png"], {"seq1/1": "seq1/1.png"}, "1.png: its mask would be called as that of"),
         (["1.png"], ["1.png", "seq1/1.png"], {"1": "1.png"}, None),
+        (["2/1.png", "2/2.png"], ["1/1.png", "2/2.png"], {"2/2": "2/2.png"}, "2/1.png: there is no such"),
         (["/data/alice/imgs/1.png", "/data/alice/imgs/2.png"], ["images/1.png", "images/2.png"],
          {"images/1": "/data/alice/imgs/1.png", "images/2": "/data/alice/imgs/2.png"}, None),
     ],

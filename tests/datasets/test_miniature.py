@@ -99,6 +99,7 @@ def test_median_frequency_weights_by_hand():
     f = np.array([150 / 200, 40 / 100, 10 / 100])
     weights = statistics.median_frequency_weights(frequencies)
     assert np.allclose(weights[:3], 0.4 / f) and (weights[3:] == 1).all()
+    assert np.allclose(statistics.median_frequency_weights(frequencies, 0.5)[:3], np.sqrt(0.4 / f))
 
 
 def test_all_void_is_all_of_it():

@@ -1,6 +1,7 @@
 """`evaluate` and its door: where results go, what they may replace, and label tables that disagree."""
 
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -92,6 +93,21 @@ def test_shards_of_another_network_set_or_settings_are_not_merged(make_run):
     evaluated(run, **parts, options={"shard": (1, 2), "overwrite": True}, max_images=2)
     with pytest.raises(UserError, match="differ in settings, whole"):
         evaluated(run, **parts, options={"merge": True, "overwrite": True})
+
+
+def test_a_mask_mended_between_two_shards_is_noticed(make_run):
+    run = make_run(pictures=3)
+    parts = {"out": run / "parts"}
+    evaluated(run, **parts, options={"shard": (1, 2)})
+    mask = max(pathlib.Path(load_config(run).data.data_dir).rglob("*.png"))
+    ids = np.array(Image.open(mask))
+    ids[:5] = ids[-1, -1]
+    Image.fromarray(ids).save(mask)
+    evaluated(run, **parts, options={"shard": (2, 2)})
+    with pytest.raises(UserError, match="2-of-2.npz and 1-of-2.npz differ in whole"):
+        evaluated(run, **parts, options={"merge": True})
+    evaluated(run, **parts, options={"shard": (1, 2), "overwrite": True})
+    assert evaluated(run, **parts, options={"merge": True})["images"] == 3
 
 
 def test_cached_scores_of_another_network_or_way_are_refused(make_run):

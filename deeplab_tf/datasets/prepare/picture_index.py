@@ -24,11 +24,12 @@ class PictureIndex:
 
     def __init__(self, folders: Sequence[pathlib.Path], leave_out: pathlib.Path, named: Iterable[str] = ()):
         self._folders = [pathlib.Path(os.path.abspath(folder)) for folder in folders]
-        self._by_name = defaultdict(set)
+        self._by_name, self._parents = defaultdict(set), set()
         for folder in self._folders:
             for path in files_below(folder, leave_out):
                 if is_picture_name(path.name):
                     self._by_name[composed(path.name)].add(path)
+                    self._parents.add(composed(path.parent.name))
         self._named_in = defaultdict(set)
         for *folder, last in map(_parts, named):
             if _says(folder):
@@ -38,7 +39,8 @@ class PictureIndex:
         """The file of the first of `names` that is there, as seen from the folder `beside`, or anywhere below the folders.
 
         Of several files of that name the one whose folders agree best is meant: exports carry the folders of another machine.
-        Where the export names pictures of that name in several folders, no file of another folder is meant.
+        Where the export names pictures of that name in several folders, or a folder that is here and lacks the picture, no file
+        of another folder is meant.
 
         Returns:
           The file, and how many names at the end of the two paths agree: who names it best has it.
@@ -56,7 +58,8 @@ class PictureIndex:
             best = [path for path, same in agreement.items() if same == max(agreement.values())]
             if len(best) > 1:
                 raise ValueError(f"it may be {best[0]} or {best[1]}; name only the folder of one of them in --source")
-            if best and agreement[best[0]] == 1 and _says(folder) and len(self._named_in[last]) > 1:
+            elsewhere = _says(folder) and (len(self._named_in[last]) > 1 or folder[-1] in self._parents)
+            if best and agreement[best[0]] == 1 and elsewhere:
                 others.add(best[0])
             elif best:
                 return best[0], agreement[best[0]]
