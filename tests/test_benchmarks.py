@@ -3,9 +3,11 @@
 import os
 import types
 
+import numpy as np
 import pytest
 
 from benchmarks import evaluation
+from benchmarks.layer_weights import soft_iou_loss
 from benchmarks.measuring import elsewhere, in_turn, resident_megabytes
 from deeplab_tf.errors import UserError
 
@@ -46,3 +48,21 @@ def test_memory_is_read():
 def test_an_evaluation_is_timed_in_the_precision_that_it_tells(precision, computed):
     network = evaluation.network(types.SimpleNamespace(model="vgg16_largefov", width=0.05), precision)
     assert network.get_layer("conv1_1").compute_dtype == computed
+
+
+def test_the_softened_iou_is_its_definition_and_void_counts_nothing():
+    random = np.random.default_rng(0)
+    label, logits = random.integers(0, 3, (5, 7)), random.normal(size=(5, 7, 4)).astype(np.float32)  # no pixel of class 3
+    label[0, :3] = 255
+    probs = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    ious = []
+    for k in range(3):
+        both = sum(p[k] for p, true in zip(probs.reshape(-1, 4), label.ravel(), strict=True) if true == k)
+        either = sum(
+            max(p[k], float(true == k)) for p, true in zip(probs.reshape(-1, 4), label.ravel(), strict=True) if true != 255
+        )
+        ious.append(both / either)
+    assert float(soft_iou_loss(label, logits)) == pytest.approx(1 - np.mean(ious), abs=1e-6)
+    logits[0, :3] += 9 * random.normal(size=(3, 4))
+    assert float(soft_iou_loss(label, logits)) == pytest.approx(1 - np.mean(ious), abs=1e-6)
+    assert float(soft_iou_loss(label, 40.0 * np.eye(4, dtype=np.float32)[label % 4])) < 1e-6
