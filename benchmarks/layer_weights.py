@@ -98,7 +98,7 @@ def soft_iou_loss(label, logits) -> tf.Tensor:
     """One minus the mean IoU with probabilities in place of labels (Rahman and Wang, ISVC 2016, section 3).
 
     It aims at what the search looks for. Cross entropy stops short of that: it punishes a CRF that is sure of itself where it
-    is wrong, and finds weights of a fifth of the searched ones.
+    is wrong, and finds smaller weights.
 
     Args:
       label: true ids, integer [height, width]; those from K on are void.

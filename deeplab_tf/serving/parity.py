@@ -24,13 +24,12 @@ class Allowed(typing.NamedTuple):
 
 ALLOWED = {
     "float32": Allowed(1e-3, 1e-3, 1e-4),
-    "bfloat16": Allowed(1.0, 2e-2, 2e-2),
+    "bfloat16": Allowed(1.0, 2e-2, 5e-3),
     "float16": Allowed(1.0, 2e-2, 5e-3),
     "dynamic": Allowed(1.0, 5e-2, 5e-2),
     "int8": Allowed(1.0, 5e-2, 1e-1),
 }
-"""By precision. A graph that a converter misread is off by far more; what int8 costs, its mean IoU tells. Random weights, whose
-margins are small, lose 0.6 % of noise's labels in bfloat16 where the processor has it, trained ones 0.1 %."""
+"""By precision. A graph that a converter misread is off by far more; what int8 costs, its mean IoU tells."""
 
 SAME_GRAPH = {"float32": Allowed(1e-4, 1e-3, 1e-4), "bfloat16": Allowed(2e-2, 1e-3, 2e-2)}
 """For a SavedModel, which holds the very graph that `segment` runs."""
