@@ -179,10 +179,21 @@ def _calibration(options) -> list[np.ndarray]:
 
 
 def build(model: str, classes: int, width: float, weights: str | None, precision: str):
-    """A network of the zoo as it is served."""
-    from deeplab_tf.models.deeplab import build_model
+    """A network of the zoo as it is served.
 
-    return build_model(model, classes, width=width, weights=weights, atrous_method="auto", precision=_BUILT_IN[precision])
+    Random weights get a head whose logits deviate by 1, as sure as those of a trained network at its boundaries. In larger ones
+    a rounding to bfloat16 tips labels that are nearly tied, and `export_model` takes it for a graph that was misread.
+    """
+    from deeplab_tf.models.deeplab import build_model
+    from deeplab_tf.training.solver import HEAD_LAYERS
+
+    network = build_model(model, classes, width=width, weights=weights, atrous_method="auto", precision=_BUILT_IN[precision])
+    if weights is None:
+        deviation = float(np.std(network(_picture(129, 0)[None].astype(np.float32) - 128)))
+        for layer in network.layers:
+            if layer.name.startswith(HEAD_LAYERS):
+                layer.kernel.assign(layer.kernel / deviation)
+    return network
 
 
 def runner(variant: str, place, size: int, batch: int, crf: bool):

@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 
-from benchmarks import evaluation
+from benchmarks import evaluation, serving
 from benchmarks.layer_weights import soft_iou_loss
 from benchmarks.measuring import elsewhere, in_turn, resident_megabytes
 from deeplab_tf.errors import UserError
@@ -48,6 +48,20 @@ def test_memory_is_read():
 def test_an_evaluation_is_timed_in_the_precision_that_it_tells(precision, computed):
     network = evaluation.network(types.SimpleNamespace(model="vgg16_largefov", width=0.05), precision)
     assert network.get_layer("conv1_1").compute_dtype == computed
+
+
+@pytest.mark.parametrize(("model", "width"), [("vgg16_aspp_l", 0.05), ("resnet50_aspp", 0.1)])
+def test_random_weights_are_served_with_logits_as_sure_as_trained_ones(model, width, tmp_path):
+    network = serving.build(model, 5, width, None, "float32")
+    noise = np.random.default_rng(0).integers(0, 256, (1, 97, 129, 3)).astype(np.float32) - 128
+    assert 0.3 < np.std(network(noise)) < 3
+    doubled = tmp_path / "doubled.weights.h5"
+    for layer in network.layers:
+        if layer.name.startswith(("fc8_", "fc1_")):
+            layer.kernel.assign(2 * layer.kernel)
+    network.save_weights(doubled)
+    given = serving.build(model, 5, width, str(doubled), "float32")  # weights that are given stay as they are
+    np.testing.assert_array_equal(given(noise), network(noise))
 
 
 def test_the_softened_iou_is_its_definition_and_void_counts_nothing():
