@@ -108,6 +108,10 @@ def load_part(path: str | os.PathLike) -> Part:
     return Part(path, about, ids, places, stages, exhibits, masks)
 
 
+_SHARED = {name: name for name in ("dataset", "classes", "ignored", "trimap", "settings", "gallery", "network")}
+_SHARED["whole"] = "the set's pictures or masks"  # as messages call what all shards have in common
+
+
 def load_shards(out_dir: str | os.PathLike) -> list[Part]:
     """The shards of a whole set, in order.
 
@@ -125,11 +129,7 @@ def load_shards(out_dir: str | os.PathLike) -> list[Part]:
                 f"--merge: {part.path.name} and {parts[0].path.name} overlap, expected shards of one division; "
                 "remove those of the other."
             )
-        changed = [
-            name
-            for name in ("dataset", "classes", "ignored", "trimap", "settings", "gallery", "network", "whole")
-            if part.about.get(name) != parts[0].about.get(name)
-        ]
+        changed = [words for name, words in _SHARED.items() if part.about.get(name) != parts[0].about.get(name)]
         if changed:
             raise UserError(
                 f"--merge: {part.path.name} and {parts[0].path.name} differ in {', '.join(changed)}, expected "

@@ -91,7 +91,7 @@ def test_shards_of_another_network_set_or_settings_are_not_merged(make_run):
     with pytest.raises(UserError, match="2-of-2.npz and 1-of-2.npz differ in network, expected shards of one evaluation"):
         evaluated(run, **parts, options={"merge": True, "overwrite": True})
     evaluated(run, **parts, options={"shard": (1, 2), "overwrite": True}, max_images=2)
-    with pytest.raises(UserError, match="differ in settings, whole"):
+    with pytest.raises(UserError, match="differ in settings, the set's pictures or masks"):
         evaluated(run, **parts, options={"merge": True, "overwrite": True})
 
 
@@ -104,7 +104,7 @@ def test_a_mask_mended_between_two_shards_is_noticed(make_run):
     ids[:5] = ids[-1, -1]
     Image.fromarray(ids).save(mask)
     evaluated(run, **parts, options={"shard": (2, 2)})
-    with pytest.raises(UserError, match="2-of-2.npz and 1-of-2.npz differ in whole"):
+    with pytest.raises(UserError, match="2-of-2.npz and 1-of-2.npz differ in the set's pictures or masks"):
         evaluated(run, **parts, options={"merge": True})
     evaluated(run, **parts, options={"shard": (1, 2), "overwrite": True})
     assert evaluated(run, **parts, options={"merge": True})["images"] == 3
