@@ -35,7 +35,6 @@ VGG16 = {
     "momentum": 0.9,
     "weight_decay": 5e-4,
     "head_multiplier": 10.0,
-    "clip_gradients": None,
     "class_weights": "none",
     "ignore_classes": None,
 }

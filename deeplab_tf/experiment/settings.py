@@ -103,10 +103,6 @@ class SolverConfig:
         5e-4, "weight decay; never on biases and batch norm", Range("0 or more", lambda value: value >= 0)
     )
     head_multiplier: float = setting(10.0, "factor on the rate of the last layer's weights (biases: twice that)", ABOVE_0)
-    clip_gradients: float | None = setting(
-        None, "Caffe's: L2 norm of all gradients together, which those of a step are scaled down to where theirs is larger",
-        ABOVE_0,
-    )  # fmt: skip
     class_weights: str = setting(
         "none", "weights of the classes in the loss", choices=("none", "sqrt_median_frequency", "median_frequency")
     )

@@ -94,8 +94,7 @@ def _train(config: ExperimentConfig, workdir: pathlib.Path, devices: Devices) ->
         weights = _class_weights(solver.class_weights, *split)
     step = make_step(
         model, optimizer, iter_size=solver.iter_size, ignore_label=spec.ignore_label, class_weights=weights,
-        ignore_classes=ignored, clip_gradients=solver.clip_gradients, recompute=config.devices.recompute,
-        strategy=devices.strategy,
+        ignore_classes=ignored, recompute=config.devices.recompute, strategy=devices.strategy,
     )  # fmt: skip
     judge = _judge(config, model, spec, checkpoints, chief) if config.record.eval_every else None
     if saved:
@@ -172,7 +171,7 @@ def _plan(config: ExperimentConfig, model: keras.Model, steps: int, devices: Dev
     wanted = plan(
         model, crop_size=config.data.crop_size, batch_size=config.solver.batch_size, iter_size=config.solver.iter_size,
         steps=steps, recompute=config.devices.recompute, workers=devices.workers, replicas=devices.replicas,
-        rate=measured_rate(config.model.precision), clip_gradients=config.solver.clip_gradients is not None,
+        rate=measured_rate(config.model.precision),
     )  # fmt: skip
     _log.info("%s", wanted.text())
     if config.devices.memory_limit:

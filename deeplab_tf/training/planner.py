@@ -48,7 +48,6 @@ class Plan:
     recompute: bool
     workers: int
     replicas: int
-    clip_gradients: bool
     parameters: int
     multiply_adds: int
     step_multiply_adds: int
@@ -78,7 +77,6 @@ def plan(
     workers: int = 1,
     replicas: int | None = None,
     rate: float | None = None,
-    clip_gradients: bool = False,
 ) -> Plan:
     """Estimates what training takes.
 
@@ -92,7 +90,6 @@ def plan(
       workers: processes, each on a machine of its own, that share every micro-batch.
       replicas: devices of all workers, each of which has an equal share of every micro-batch; None: one a worker.
       rate: multiply-adds a second of one worker's device, see `measured_rate`; None leaves the time unknown.
-      clip_gradients: whether their norm is limited, for which all of a step are there before the first is applied.
     """
     network, scales = (model.network, model.scales) if isinstance(model, MultiScale) else (model, (1.0,))
     sizes = [math.floor((crop_size - 1) * scale + 1 + 1e-6) for scale in scales]
@@ -101,10 +98,10 @@ def plan(
     fewer = [row for size in sizes for row in _by_winograd(network, size)]
     work = passes * (forward - _spared(fewer))
     return Plan(
-        crop_size, batch_size, iter_size, steps, recompute, workers, replicas or workers, clip_gradients,
+        crop_size, batch_size, iter_size, steps, recompute, workers, replicas or workers,
         parameters=sum(math.prod(v.shape) for v in model.trainable_variables),
         multiply_adds=forward, step_multiply_adds=passes * forward,
-        memory_bytes=_memory(network, sizes, batch_size // workers, iter_size, recompute, fewer, clip_gradients),
+        memory_bytes=_memory(network, sizes, batch_size // workers, iter_size, recompute, fewer),
         seconds=None if rate is None else steps * work / (workers * rate * _EFFICIENCY),
     )  # fmt: skip
 
@@ -137,7 +134,7 @@ def _by_winograd(network: keras.Model, size: int) -> list[tuple]:
     ]  # fmt: skip
 
 
-def _memory(network, sizes, batch_size, iter_size, recompute, fewer, clip_gradients) -> int:
+def _memory(network, sizes, batch_size, iter_size, recompute, fewer) -> int:
     """Bytes: weights and momentum, gradients where they are added up, kernels folded or cast, activations, workspace."""
     trained = 4 * sum(math.prod(v.shape) for v in network.trainable_variables)
     derived = sum(  # kernels folded with batch norm or cast, kept for the gradients
@@ -155,7 +152,7 @@ def _memory(network, sizes, batch_size, iter_size, recompute, fewer, clip_gradie
         kept += inside
         workspace = max(workspace, 3 * max(row[2] for row in rows))
     tensors = derived * (1 if not recompute else 0.5) + batch_size * (kept + workspace)
-    gradients = 2 * trained if iter_size > 1 else trained if clip_gradients else 0.3 * trained  # else applied as they come
+    gradients = 2 * trained if iter_size > 1 else 0.3 * trained  # one step's are applied as they come
     layers = _LAYER * sum(hasattr(layer, "kernel") for layer in network.layers)
     # A kernel's gradient at Winograd's points, one product after the other and together.
     kernels = 2 * 4 * winograd.products(1, 1, 1) * max((math.prod(layer.kernel.shape[-2:]) for layer, *_ in fewer), default=0)
@@ -225,7 +222,6 @@ def proposal(model: keras.Model, wanted: Plan, limit: float, size_multiple: int)
             recompute=recompute,
             workers=wanted.workers,
             replicas=wanted.replicas,
-            clip_gradients=wanted.clip_gradients,
         )
         return found if found.memory_bytes <= limit * GIB else None
 

@@ -28,7 +28,6 @@ def make_step(
     ignore_label: int = 255,
     ignore_classes: Sequence[int] = (),
     class_weights: Sequence[float] | None = None,
-    clip_gradients: float | None = None,
     recompute: bool = False,
     strategy: tf.distribute.Strategy | None = None,
 ) -> Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]:
@@ -41,8 +40,6 @@ def make_step(
       ignore_label: value of void.
       ignore_classes: train ids that count as void.
       class_weights: see `segmentation_loss`.
-      clip_gradients: Caffe's: where the L2 norm of all gradients of a step together, before the decay, is larger, they are
-        scaled down to it.
       recompute: see `deeplab_tf.training.recompute`.
       strategy: whose replicas share every micro-batch; its loss is normalised over the whole micro-batch.
 
@@ -99,8 +96,6 @@ def make_step(
         if strategy.num_replicas_in_sync > 1:  # gathered here: there is no collective inside the loop
             all_labels = tf.distribute.get_replica_context().all_gather(labels, axis=1)
         gradients, losses, counts = averaged(images, labels, all_labels)
-        if clip_gradients is not None:
-            gradients = _clipped(gradients, clip_gradients, strategy)
         decay = decay_loss(variables, optimizer.decay)
         optimizer.apply(gradients, variables)  # adds up the replicas' gradients
         return losses, counts, decay
@@ -115,15 +110,6 @@ def make_step(
         }  # fmt: skip
 
     return step
-
-
-def _clipped(gradients: list[tf.Tensor], limit: float, strategy: tf.distribute.Strategy) -> list[tf.Tensor]:
-    """This replica's share of the gradients, scaled so that the norm of all replicas' sum is at most `limit`."""
-    whole = gradients
-    if strategy.num_replicas_in_sync > 1:
-        whole = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-    factor = tf.minimum(1.0, limit / tf.linalg.global_norm(whole))
-    return [gradient * factor for gradient in gradients]
 
 
 def _class_counts(labels, logits, ignore_label) -> tf.Tensor:

@@ -15,15 +15,12 @@ class Solver:
     def __init__(self, weights, multipliers, momentum=0.9, decay=5e-4):
         self.weights = {name: np.array(value, np.float64) for name, value in weights.items()}
         self.history = {name: np.zeros_like(value) for name, value in self.weights.items()}
-        self.multipliers, self.momentum, self.decay, self.clipped = multipliers, momentum, decay, 0
+        self.multipliers, self.momentum, self.decay = multipliers, momentum, decay
 
-    def update(self, gradients, rate, clip=None):
-        means = {name: np.mean([g[name] for g in gradients], axis=0) for name in self.weights}
-        norm = sum(float((mean**2).sum()) for mean in means.values()) ** 0.5
-        self.clipped += clip is not None and norm > clip
+    def update(self, gradients, rate):
         for name, weight in self.weights.items():
             rate_multiplier, decay_multiplier = self.multipliers[name]
-            gradient = means[name] if clip is None or norm <= clip else means[name] * (clip / norm)
+            gradient = np.mean([g[name] for g in gradients], axis=0)
             gradient = gradient + self.decay * decay_multiplier * weight
             self.history[name] = self.momentum * self.history[name] + rate * rate_multiplier * gradient
             self.weights[name] = weight - self.history[name]

@@ -57,8 +57,8 @@ def batches(steps, size, seed=5):
 
 
 @pytest.mark.parametrize("policy", ["poly", "step"])
-@pytest.mark.parametrize(("iter_size", "clip"), [(1, None), (10, None), (1, 1.0), (10, 0.5)])
-def test_fifty_steps_equal_caffes(policy, iter_size, clip):
+@pytest.mark.parametrize("iter_size", [1, 10])
+def test_fifty_steps_equal_caffes(policy, iter_size):
     model = small_net()
     names = {v.path: "/".join(v.path.split("/")[-2:]) for v in model.trainable_variables}
     start = {names[v.path]: v.numpy() for v in model.trainable_variables}
@@ -66,26 +66,15 @@ def test_fifty_steps_equal_caffes(policy, iter_size, clip):
     reference = oracle.Solver(start, factors)
     settings = POLICIES[policy]
     optimizer = CaffeSGD(learning_rate(policy, base=1e-2, **settings))
-    step = make_step(model, optimizer, iter_size=iter_size, clip_gradients=clip)
+    step = make_step(model, optimizer, iter_size=iter_size)
     for k, (images, labels) in enumerate(batches(50, 2 * iter_size)):
         step(images, labels)
         micro = [numpy_gradients(reference.weights, images[i : i + 2], labels[i : i + 2]) for i in range(0, 2 * iter_size, 2)]
-        reference.update(micro, oracle.learning_rate(policy, 1e-2, k, **settings), clip)
-    assert clip is None or 5 < reference.clipped < 50  # some steps are, some are not
+        reference.update(micro, oracle.learning_rate(policy, 1e-2, k, **settings))
     for variable in model.trainable_variables:
         expected = reference.weights[names[variable.path]]
         assert np.abs(expected - start[names[variable.path]]).max() > 1e-3  # it did learn
         np.testing.assert_allclose(variable.numpy(), expected, rtol=0, atol=1e-6)
-
-
-def test_gradients_within_the_limit_are_left_alone():
-    nets = [small_net(), small_net()]
-    for net, limit in zip(nets, (None, 1e9), strict=True):
-        step = make_step(net, CaffeSGD(1e-2), clip_gradients=limit)
-        for images, labels in batches(3, 2):
-            step(images, labels)
-    for without, within in zip(*(net.trainable_variables for net in nets), strict=True):
-        np.testing.assert_array_equal(without.numpy(), within.numpy())
 
 
 def test_multipliers_of_the_published_prototxts():
