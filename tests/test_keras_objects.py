@@ -17,10 +17,10 @@ folder, x = sys.argv[1], np.random.default_rng(0).uniform(0, 255, (1, 33, 33, 3)
 nets = {name: dl.build_model(name, 3, width=0.02) for name in ("vgg16_largefov", "vgg16_aspp_s", "resnet50_aspp")}
 nets["scales"] = dl.MultiScale(dl.build_model("vgg16_aspp_l", 3, width=0.02), (0.5, 1.0))
 nets["own"] = keras.Sequential([keras.Input((33, 33, 3)), dl.AtrousConv2D(4, 3, 2), keras.layers.Conv2D(3, 1)])
-for name, policy in (("vgg16_largefov", "poly"), ("scales", "step")):
+for name, policy, solver in (("vgg16_largefov", "poly", dl.CaffeSGD), ("scales", "step", dl.training.solver.AdamW)):
     rate = learning_rate(policy, base=1e-3, steps=9, power=0.9, step_size=2, gamma=0.1)
     loss = dl.segmentation_loss if name == "scales" else dl.SegmentationLoss(class_weights=(1, 2, 3))
-    nets[name].compile(dl.CaffeSGD(rate, weight_decay=0.01), loss=loss, metrics=[dl.MeanIoU(3)])
+    nets[name].compile(solver(rate, momentum=0.8, weight_decay=0.01), loss=loss, metrics=[dl.MeanIoU(3)])
     nets[name].fit(x, np.zeros((1, 33, 33), "uint8"), verbose=0)
 for name, net in nets.items():
     np.save(f"{folder}/{name}.npy", net(x))

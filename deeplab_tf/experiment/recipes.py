@@ -32,6 +32,7 @@ VGG16 = {
     "steps": 20000,
     "batch_size": 10,
     "iter_size": 1,
+    "optimizer": "sgd",
     "momentum": 0.9,
     "weight_decay": 5e-4,
     "head_multiplier": 10.0,

@@ -88,7 +88,7 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SolverConfig:
-    """How it learns: Caffe's SGD as the published nets used it (section 4)."""
+    """How it learns: by default Caffe's SGD as the published nets used it (section 4)."""
 
     policy: str = setting("poly", "learning-rate policy", choices=("poly", "step"))
     base_learning_rate: float = setting(1e-3, "learning rate of step 0", ABOVE_0)
@@ -98,7 +98,8 @@ class SolverConfig:
     steps: int = setting(20000, "training steps", whole_from(1))
     batch_size: int = setting(10, "crops a micro-batch", whole_from(1))
     iter_size: int = setting(1, "micro-batches whose gradients are averaged for one step", whole_from(1))
-    momentum: float = setting(0.9, "momentum", Range("a number in [0, 1)", lambda value: 0 <= value < 1))
+    optimizer: str = setting("sgd", "sgd: Caffe's, as published; adamw: for random weights", choices=("sgd", "adamw"))
+    momentum: float = setting(0.9, "momentum; adamw: beta_1", Range("a number in [0, 1)", lambda value: 0 <= value < 1))
     weight_decay: float = setting(
         5e-4, "weight decay; never on biases and batch norm", Range("0 or more", lambda value: value >= 0)
     )

@@ -32,7 +32,7 @@ from deeplab_tf.training.loop import Pace, run_steps
 from deeplab_tf.training.planner import check_memory, measured_rate, plan
 from deeplab_tf.training.recorder import Recorder
 from deeplab_tf.training.schedules import learning_rate
-from deeplab_tf.training.solver import CaffeSGD
+from deeplab_tf.training.solver import OPTIMIZERS, AdamW, CaffeSGD
 from deeplab_tf.training.step import make_step
 from deeplab_tf.training.strategies import Devices, make_deterministic, open_devices
 from deeplab_tf.weights.loading import load_weights
@@ -171,7 +171,7 @@ def _plan(config: ExperimentConfig, model: keras.Model, steps: int, devices: Dev
     wanted = plan(
         model, crop_size=config.data.crop_size, batch_size=config.solver.batch_size, iter_size=config.solver.iter_size,
         steps=steps, recompute=config.devices.recompute, workers=devices.workers, replicas=devices.replicas,
-        rate=measured_rate(config.model.precision),
+        rate=measured_rate(config.model.precision), moments=2 if config.solver.optimizer == "adamw" else 1,
     )  # fmt: skip
     _log.info("%s", wanted.text())
     if config.devices.memory_limit:
@@ -209,12 +209,12 @@ def _judge(config: ExperimentConfig, model: keras.Model, spec: DatasetSpec, chec
     return Judge(evaluate, checkpoints, settings, spec.class_names, keeps=chief)
 
 
-def _optimizer(solver) -> CaffeSGD:
+def _optimizer(solver) -> CaffeSGD | AdamW:
     schedule = learning_rate(
         solver.policy, base=solver.base_learning_rate, steps=solver.steps, power=solver.power,
         step_size=solver.step_size, gamma=solver.gamma,
     )  # fmt: skip
-    return CaffeSGD(schedule, solver.momentum, solver.weight_decay, solver.head_multiplier)
+    return OPTIMIZERS[solver.optimizer](schedule, solver.momentum, solver.weight_decay, solver.head_multiplier)
 
 
 def _class_weights(kind: str, spec: DatasetSpec, data_dir: str, split: str) -> tuple[float, ...] | None:

@@ -48,6 +48,7 @@ class Plan:
     recompute: bool
     workers: int
     replicas: int
+    moments: int
     parameters: int
     multiply_adds: int
     step_multiply_adds: int
@@ -77,6 +78,7 @@ def plan(
     workers: int = 1,
     replicas: int | None = None,
     rate: float | None = None,
+    moments: int = 1,
 ) -> Plan:
     """Estimates what training takes.
 
@@ -90,6 +92,7 @@ def plan(
       workers: processes, each on a machine of its own, that share every micro-batch.
       replicas: devices of all workers, each of which has an equal share of every micro-batch; None: one a worker.
       rate: multiply-adds a second of one worker's device, see `measured_rate`; None leaves the time unknown.
+      moments: numbers that the optimizer keeps beside each weight.
     """
     network, scales = (model.network, model.scales) if isinstance(model, MultiScale) else (model, (1.0,))
     sizes = [math.floor((crop_size - 1) * scale + 1 + 1e-6) for scale in scales]
@@ -98,10 +101,10 @@ def plan(
     fewer = [row for size in sizes for row in _by_winograd(network, size)]
     work = passes * (forward - _spared(fewer))
     return Plan(
-        crop_size, batch_size, iter_size, steps, recompute, workers, replicas or workers,
+        crop_size, batch_size, iter_size, steps, recompute, workers, replicas or workers, moments,
         parameters=sum(math.prod(v.shape) for v in model.trainable_variables),
         multiply_adds=forward, step_multiply_adds=passes * forward,
-        memory_bytes=_memory(network, sizes, batch_size // workers, iter_size, recompute, fewer),
+        memory_bytes=_memory(network, sizes, batch_size // workers, iter_size, recompute, fewer, moments),
         seconds=None if rate is None else steps * work / (workers * rate * _EFFICIENCY),
     )  # fmt: skip
 
@@ -134,8 +137,8 @@ def _by_winograd(network: keras.Model, size: int) -> list[tuple]:
     ]  # fmt: skip
 
 
-def _memory(network, sizes, batch_size, iter_size, recompute, fewer) -> int:
-    """Bytes: weights and momentum, gradients where they are added up, kernels folded or cast, activations, workspace."""
+def _memory(network, sizes, batch_size, iter_size, recompute, fewer, moments) -> int:
+    """Bytes: weights and moments, gradients where they are added up, kernels folded or cast, activations, workspace."""
     trained = 4 * sum(math.prod(v.shape) for v in network.trainable_variables)
     derived = sum(  # kernels folded with batch norm or cast, kept for the gradients
         tf.as_dtype(layer.compute_dtype).size * math.prod(layer.kernel.shape)
@@ -156,7 +159,7 @@ def _memory(network, sizes, batch_size, iter_size, recompute, fewer) -> int:
     layers = _LAYER * sum(hasattr(layer, "kernel") for layer in network.layers)
     # A kernel's gradient at Winograd's points, one product after the other and together.
     kernels = 2 * 4 * winograd.products(1, 1, 1) * max((math.prod(layer.kernel.shape[-2:]) for layer, *_ in fewer), default=0)
-    return int(_PROCESS + layers + 2 * trained + _SLACK * (tensors + gradients) + kernels)
+    return int(_PROCESS + layers + (1 + moments) * trained + _SLACK * (tensors + gradients) + kernels)
 
 
 def measured_rate(precision: str = "float32", seconds: float = 0.2) -> float | None:
@@ -222,6 +225,7 @@ def proposal(model: keras.Model, wanted: Plan, limit: float, size_multiple: int)
             recompute=recompute,
             workers=wanted.workers,
             replicas=wanted.replicas,
+            moments=wanted.moments,
         )
         return found if found.memory_bytes <= limit * GIB else None
 

@@ -26,6 +26,27 @@ class Solver:
             self.weights[name] = weight - self.history[name]
 
 
+class AdamW(Solver):
+    """Decoupled decay, bias-corrected moments."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.squares, self.step = {name: np.zeros_like(value) for name, value in self.weights.items()}, 0
+
+    def update(self, gradients, rate, beta_2=0.999, epsilon=1e-7):
+        self.step += 1
+        correct = [1 - beta**self.step for beta in (self.momentum, beta_2)]
+        for name, weight in self.weights.items():
+            rate_multiplier, decay_multiplier = self.multipliers[name]
+            gradient = np.mean([g[name] for g in gradients], axis=0)
+            self.history[name] = self.momentum * self.history[name] + (1 - self.momentum) * gradient
+            self.squares[name] = beta_2 * self.squares[name] + (1 - beta_2) * gradient**2
+            # Epsilon beside the uncorrected moment, as Kingma and Ba's faster form has it.
+            adam = np.sqrt(correct[1]) / correct[0] * self.history[name] / (np.sqrt(self.squares[name]) + epsilon)
+            own = rate * rate_multiplier
+            self.weights[name] = weight - own * self.decay * decay_multiplier * weight - own * adam
+
+
 def cross_entropy(labels, logits, ignore_label=255, class_weights=None):
     """Mean over the positions that are not ignored (at least one), pixel by pixel."""
     total, valid = 0.0, 0

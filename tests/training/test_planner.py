@@ -71,6 +71,7 @@ def test_memory_grows_with_everything_but_recompute(largefov):
 
     assert memory(crop_size=329) > memory() > memory(batch_size=3)
     assert memory(iter_size=2) > memory() > memory(recompute=True)
+    assert memory(moments=2) - memory() == 4 * plan(largefov, crop_size=321, batch_size=4).parameters
 
 
 def test_time_follows_the_rate(largefov):

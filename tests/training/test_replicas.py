@@ -15,7 +15,7 @@ from deeplab_tf.training.strategies import open_devices
 devices = open_devices("mirrored", cpu_devices=2)
 from deeplab_tf.layers import AtrousConv2D, ConvBatchNorm
 from deeplab_tf.training.losses import SegmentationLoss, segmentation_loss
-from deeplab_tf.training.solver import CaffeSGD
+from deeplab_tf.training.solver import AdamW, CaffeSGD
 from deeplab_tf.training.step import make_step
 
 random = np.random.default_rng(0)
@@ -42,19 +42,20 @@ def fit(strategy, loss):
     history = network.fit(data, steps_per_epoch=1, epochs=2, verbose=0).history["loss"]
     return [history + [network.evaluate(data, steps=1, verbose=0)], *weights(network)]
 
-def step(strategy, iter_size):
+def step(strategy, iter_size, optimizer=CaffeSGD):
     with strategy.scope():
-        network, optimizer = model(frozen=False), CaffeSGD(1e-2)
+        network, optimizer = model(frozen=False), optimizer(1e-2)
     shares = [x if strategy is one else devices.scatter(x, iter_size) for x in (images, labels)]
     results = make_step(network, optimizer, iter_size=iter_size, strategy=strategy)(*shares)
     return [[float(results["loss"])], *weights(network)]
 
-def both(run, option):
-    return [run(one, option), run(devices.strategy, option)]
+def both(run, *options):
+    return [run(one, *options), run(devices.strategy, *options)]
 
 print(json.dumps({
     "function": both(fit, segmentation_loss), "class": both(fit, SegmentationLoss(class_weights=(1, 2, 0.5))),
     "batch norm": both(step, 1), "batch norm, two micro-batches": both(step, 2),
+    "adamw": both(step, 2, AdamW),
 }))
 """
 
@@ -66,7 +67,7 @@ def one_and_two():
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("which", ["function", "class", "batch norm", "batch norm, two micro-batches"])
+@pytest.mark.parametrize("which", ["function", "class", "batch norm", "batch norm, two micro-batches", "adamw"])
 def test_two_replicas_equal_one(one_and_two, which):
     for one, two in zip(*one_and_two[which], strict=True):
         assert two == pytest.approx(one, rel=1e-4, abs=1e-6)
