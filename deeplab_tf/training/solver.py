@@ -22,8 +22,19 @@ def multipliers(variable, head_multiplier: float = 10.0) -> tuple[float, float]:
     return factor * (2.0 if name == "bias" else 1.0), 0.0
 
 
+class _Multiplied:
+    """What both solvers share: `multipliers` of every variable."""
+
+    def build(self, variables):
+        super().build(variables)
+        self._multipliers = [multipliers(variable, self.head_multiplier) for variable in variables]
+
+    def _multipliers_of(self, variable):
+        return self._multipliers[self._get_variable_index(variable)]
+
+
 @keras.saving.register_keras_serializable(package="deeplab_tf")
-class CaffeSGD(keras.optimizers.SGD):
+class CaffeSGD(_Multiplied, keras.optimizers.SGD):
     """`g += decay * decay_mult * w;  v = momentum * v + rate * rate_mult * g;  w -= v`.
 
     The rate is inside v (TF-1's Momentum keeps it outside, which differs whenever the rate changes), and the decay is
@@ -40,13 +51,9 @@ class CaffeSGD(keras.optimizers.SGD):
         # Not under Keras' name, by which its optimizers decay a second time, and biases and batch norm too.
         self.decay, self.head_multiplier = float(weight_decay or 0.0), head_multiplier
 
-    def build(self, variables):
-        super().build(variables)
-        self._multipliers = [multipliers(variable, self.head_multiplier) for variable in variables]
-
     def update_step(self, gradient, variable, learning_rate):
         # After the gradients of all replicas are summed: the decay counts once.
-        rate_multiplier, decay_multiplier = self._multipliers[self._get_variable_index(variable)]
+        rate_multiplier, decay_multiplier = self._multipliers_of(variable)
         # After the gradient, else the products of weight and momentum, which do without it, are made at the start of the
         # step and kept through it: 8 bytes a weight.
         with tf.control_dependencies([gradient]):
@@ -59,7 +66,7 @@ class CaffeSGD(keras.optimizers.SGD):
 
 
 @keras.saving.register_keras_serializable(package="deeplab_tf")
-class AdamW(keras.optimizers.Adam):
+class AdamW(_Multiplied, keras.optimizers.Adam):
     """Adam with decoupled decay (Loshchilov and Hutter, 2019), `w -= rate * rate_mult * (decay * decay_mult * w + adam(g))`.
 
     For narrow networks from random weights, which it brings further in few steps than `CaffeSGD` (experiments/README.md).
@@ -74,12 +81,8 @@ class AdamW(keras.optimizers.Adam):
         super().__init__(learning_rate, beta_1=momentum, name=name, **kwargs)
         self.decay, self.head_multiplier = float(weight_decay or 0.0), head_multiplier
 
-    def build(self, variables):
-        super().build(variables)
-        self._multipliers = [multipliers(variable, self.head_multiplier) for variable in variables]
-
     def update_step(self, gradient, variable, learning_rate):
-        rate_multiplier, decay_multiplier = self._multipliers[self._get_variable_index(variable)]
+        rate_multiplier, decay_multiplier = self._multipliers_of(variable)
         rate = rate_multiplier * tf.cast(learning_rate, variable.dtype)
         self.assign_sub(variable, rate * self.decay * decay_multiplier * tf.convert_to_tensor(variable))
         super().update_step(gradient, variable, rate)
