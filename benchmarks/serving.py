@@ -181,8 +181,8 @@ def _calibration(options) -> list[np.ndarray]:
 def build(model: str, classes: int, width: float, weights: str | None, precision: str):
     """A network of the zoo as it is served.
 
-    Random weights get a head whose logits deviate by 1, as sure as those of a trained network at its boundaries. In larger ones
-    a rounding to bfloat16 tips labels that are nearly tied, and `export_model` takes it for a graph that was misread.
+    Random weights get a head whose logits deviate by 1. In larger ones, 4 to 7 as a ResNet-101's are drawn, a rounding to
+    bfloat16 tips labels that are nearly tied, and `export_model` takes it for a graph that was misread.
     """
     from deeplab_tf.models.deeplab import build_model
     from deeplab_tf.training.solver import HEAD_LAYERS

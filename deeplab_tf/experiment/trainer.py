@@ -171,7 +171,7 @@ def _plan(config: ExperimentConfig, model: keras.Model, steps: int, devices: Dev
     wanted = plan(
         model, crop_size=config.data.crop_size, batch_size=config.solver.batch_size, iter_size=config.solver.iter_size,
         steps=steps, recompute=config.devices.recompute, workers=devices.workers, replicas=devices.replicas,
-        rate=measured_rate(config.model.precision), moments=2 if config.solver.optimizer == "adamw" else 1,
+        rate=measured_rate(config.model.precision), moments=OPTIMIZERS[config.solver.optimizer].moments,
     )  # fmt: skip
     _log.info("%s", wanted.text())
     if config.devices.memory_limit:

@@ -46,6 +46,8 @@ class CaffeSGD(_Multiplied, keras.optimizers.SGD):
       head_multiplier: rate of the last layer over that of the others.
     """
 
+    moments = 1  # that it keeps beside each weight
+
     def __init__(self, learning_rate=1e-3, momentum=0.9, weight_decay=5e-4, head_multiplier=10.0, name="caffe_sgd", **kwargs):
         super().__init__(learning_rate, momentum=momentum, name=name, **kwargs)
         # Not under Keras' name, by which its optimizers decay a second time, and biases and batch norm too.
@@ -77,15 +79,18 @@ class AdamW(_Multiplied, keras.optimizers.Adam):
       weight_decay, head_multiplier: as in `CaffeSGD`.
     """
 
+    moments = 2
+
     def __init__(self, learning_rate=5e-4, momentum=0.9, weight_decay=5e-4, head_multiplier=10.0, name="adamw", **kwargs):
         super().__init__(learning_rate, beta_1=momentum, name=name, **kwargs)
         self.decay, self.head_multiplier = float(weight_decay or 0.0), head_multiplier
 
     def update_step(self, gradient, variable, learning_rate):
         rate_multiplier, decay_multiplier = self._multipliers_of(variable)
-        rate = rate_multiplier * tf.cast(learning_rate, variable.dtype)
-        self.assign_sub(variable, rate * self.decay * decay_multiplier * tf.convert_to_tensor(variable))
-        super().update_step(gradient, variable, rate)
+        with tf.control_dependencies([gradient]):  # as in CaffeSGD
+            rate = rate_multiplier * tf.cast(learning_rate, variable.dtype)
+            self.assign_sub(variable, rate * self.decay * decay_multiplier * tf.convert_to_tensor(variable))
+            super().update_step(gradient, variable, rate)
 
     def get_config(self):
         config = super().get_config()
